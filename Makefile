@@ -1,0 +1,42 @@
+# Everything runs in .venv, which holds exactly the versions of constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: sweep test test-slow check format bench clean
+
+sweep: $(INSTALLED)            ## Run the default sweep on real data and print where its report is
+	$(BIN)/momentune sweep digits-lstm
+
+test: $(INSTALLED)             ## The test suite, under ten minutes on two cores
+	$(BIN)/pytest -m "not slow"
+
+test-slow: $(INSTALLED)        ## The checks that take minutes: crashes, coverage of intervals
+	$(BIN)/pytest -m slow
+
+check: $(INSTALLED) build/typing/momentune  ## Lint, format and strict types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	cd build/typing && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml \
+	  -p momentune.models -p momentune.spaces -p momentune.search -p momentune.reports
+
+format: $(INSTALLED)           ## Write the code as `check` wants it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED)            ## Speed beside named rivals, interleaved, medians
+	$(BIN)/python tests/benchmarks/momentum_lstm.py
+	$(BIN)/python tests/benchmarks/dispatch.py
+
+# Type checkers find the namespace through links, because the root's folders are its subpackages.
+build/typing/momentune:
+	mkdir -p $@
+	ln -sfn $(addprefix ../../../,models spaces search reports) $@
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:                         ## Remove what was built and installed, but no runs
+	rm -rf .venv build dist *.egg-info
