@@ -1,0 +1,20 @@
+"""The ready questions, by name. A space is imported when it is asked for, not before."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from .space import Space
+
+CATALOGUE = {
+    "digits-lstm": "recurrent:digits_lstm",
+}
+"""Name of a space -> module of this package and attribute."""
+
+
+def catalogued(name: str) -> Space:
+    """The catalogue's space of that name."""
+    module, attribute = CATALOGUE[name].split(":")
+    space = getattr(import_module(f".{module}", __package__), attribute)
+    assert isinstance(space, Space)
+    return space

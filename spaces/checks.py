@@ -1,0 +1,159 @@
+"""What can be known to be wrong with a space before anything runs."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .parameters import Parameter, Value, problem
+from .space import TRAINING_CONTEXT, TRAINING_PARAMETERS, Space, Variant
+
+_NAME = re.compile(r"[A-Za-z][\w.-]*")
+
+
+class SpaceError(ValueError):
+    """A space that cannot be searched, or cannot be found; the message says how to mend it."""
+
+
+def check(space: Space) -> Space:
+    """Returns the space when it can be searched.
+
+    Raises:
+        SpaceError: with every problem found, one per line.
+    """
+    problems = list(_problems(space))
+    if problems:
+        raise SpaceError(f"space {space.name!r}: " + "\n  ".join(dict.fromkeys(problems)))
+    return space
+
+
+def _problems(space: Space) -> Iterator[str]:
+    yield from _named("space", space.name)
+    yield from _contenders(space)
+    yield from _budget(space)
+    for name, parameter in space.parameters.items():
+        yield from _parameter(name, parameter)
+    for variant in space.variants:
+        yield from _variant(space, variant)
+
+
+def _contenders(space: Space) -> Iterator[str]:
+    names = [variant.name for variant in space.variants]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        yield f"variant names must differ, {', '.join(twice)} stands twice"
+    baselines = [variant.name for variant in space.variants if variant.baseline]
+    if len(baselines) != 1:
+        found = f"{len(baselines)}: {', '.join(baselines)}" if baselines else "none"
+        yield f"exactly one variant must have baseline=True, found {found}"
+
+
+def _budget(space: Space) -> Iterator[str]:
+    for name in ("trials", "epochs", "seeds"):
+        if (value := getattr(space, name)) < 1:
+            yield f"{name} must be at least 1, got {value}"
+    if space.direction not in ("maximize", "minimize", ""):
+        yield f"direction must be 'maximize' or 'minimize', got {space.direction!r}"
+    if space.task is None and not (space.metric and space.direction):
+        yield "a space without a task must say its metric and its direction"
+
+
+def _named(what: str, name: str) -> Iterator[str]:
+    if not _NAME.fullmatch(name):
+        yield f"{what} name {name!r} must be a letter followed by letters, digits, '_', '-' or '.'"
+
+
+def _parameter(name: str, parameter: Parameter) -> Iterator[str]:
+    if not name.isidentifier():
+        yield f"parameter name {name!r} must be a Python identifier: it is an argument's name"
+    if name in TRAINING_CONTEXT:
+        yield f"parameter {name!r} is set by the sweep itself (--{name}); name yours otherwise"
+    if found := problem(name, parameter):
+        yield found
+
+
+def _variant(space: Space, variant: Variant) -> Iterator[str]:
+    yield from _named("variant", variant.name)
+    if not callable(variant.parameters):
+        for name, parameter in variant.parameters.items():
+            yield from _parameter(name, parameter)
+            if name in space.parameters:
+                yield (
+                    f"parameter {name!r} is shared by all variants and given again by "
+                    f"{variant.name!r}; a shared parameter has one range for all"
+                )
+    if (variant.network is None) == (variant.run is None):
+        yield f"variant {variant.name!r} needs either a network or a run, and not both"
+    elif variant.network is not None and space.task is None:
+        yield f"variant {variant.name!r} has a network, so the space needs a task to train it on"
+    else:
+        yield from _arguments(space, variant)
+
+
+def _arguments(space: Space, variant: Variant) -> Iterator[str]:
+    try:
+        values = space.middle(variant)
+    except Exception as error:
+        yield f"the parameters of variant {variant.name!r} cannot be drawn: {error}"
+        return
+    target: Callable[..., Any]
+    if variant.run is not None:
+        what, target, given = "run", variant.run, set(values)
+        provided = {*TRAINING_CONTEXT, "task"}
+    else:
+        assert variant.network is not None
+        what, target, provided = "network", variant.network, set()
+        given = set(values) - TRAINING_PARAMETERS
+        if missing := sorted(_required(fit_parameters()) - set(values)):
+            yield f"training needs {_quoted(missing)}; add it to the space's parameters"
+    yield from _binding(f"{what} of variant {variant.name!r}", target, given, provided)
+    for control, change in variant.controls.items():
+        yield from _named("control", control)
+        changed = change(dict(values)) if callable(change) else change
+        if unknown := sorted(set(changed) - set(values)):
+            yield (
+                f"control {control!r} of variant {variant.name!r} sets {_quoted(unknown)}, which "
+                f"is none of its parameters: {', '.join(values)}"
+            )
+        odd = [n for n, value in changed.items() if not isinstance(value, Value)]
+        if odd:
+            yield f"control {control!r} of variant {variant.name!r} must set fixed values: {odd[0]}"
+
+
+def _binding(
+    what: str, target: Callable[..., Any], given: set[str], provided: set[str]
+) -> Iterator[str]:
+    arguments = list(inspect.signature(target).parameters.values())
+    if what.startswith("network"):  # the task comes first, by position
+        if not arguments:
+            yield f"the {what} takes no argument; it is called as network(task, **parameters)"
+        elif arguments[0].kind is not inspect.Parameter.VAR_POSITIONAL:
+            arguments = arguments[1:]
+    taken = {a.name for a in arguments if a.kind in (a.POSITIONAL_OR_KEYWORD, a.KEYWORD_ONLY)}
+    if not any(a.kind is a.VAR_KEYWORD for a in arguments) and (extra := sorted(given - taken)):
+        yield (
+            f"the {what} does not take {_quoted(extra)}; it takes {', '.join(sorted(taken)) or '-'}"
+            f" (and training takes {', '.join(sorted(TRAINING_PARAMETERS))})"
+        )
+    if missing := sorted(_required(arguments) - given - provided):
+        yield f"the {what} needs {_quoted(missing)}, which the space does not give; it gives " + (
+            ", ".join(sorted(given)) or "nothing"
+        )
+
+
+def fit_parameters() -> list[inspect.Parameter]:
+    """The arguments of `fit` that a space gives."""
+    from ..models import fit
+
+    arguments = inspect.signature(fit).parameters
+    return [a for name, a in arguments.items() if name in TRAINING_PARAMETERS]
+
+
+def _required(arguments: list[inspect.Parameter]) -> set[str]:
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {a.name for a in arguments if a.kind in named and a.default is a.empty}
+
+
+def _quoted(names: list[str]) -> str:
+    return ", ".join(repr(name) for name in names)

@@ -1,0 +1,218 @@
+"""A space: the question, the contenders, and everything that may vary between two trainings."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from optuna.trial import BaseTrial
+from torch import nn
+
+from ..models import Task, build, fit
+from . import parameters as _parameters
+from .parameters import Parameters, Values
+
+Metrics = dict[str, Any]
+"""What a training yields once an epoch; the names are in `Space.objective` and `Space.verdict`."""
+
+DefineByRun = Callable[[BaseTrial], Values]
+"""Parameters that depend on each other: asks the Optuna trial, returns the values."""
+
+Control = Mapping[str, Any] | Callable[[Values], Values]
+"""The parameters that a control sets otherwise: fixed, or computed from its variant's."""
+
+TRAINING_CONTEXT = ("epochs", "seed", "test", "checkpoint")
+"""What every training is told besides its parameters; no parameter may have these names."""
+
+TRAINING_PARAMETERS = frozenset(inspect.signature(fit).parameters) - {
+    "network",
+    "task",
+    "device",
+    *TRAINING_CONTEXT,
+}
+"""The parameters that `fit` takes (learning rate, batch size, …); a builder takes the others."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One contender.
+
+    Attributes:
+        name: what reports call it.
+        network: builds its network, called as ``network(task, **parameters)`` with the parameters
+            that `fit` does not take; trained by `fit`. Or give `run` instead.
+        run: a generator function that trains by itself and yields one dict of metrics per epoch. It
+            is called with its parameters by name and with those of ``task, epochs, seed, test,
+            checkpoint`` that it names. ``test`` is true only where test metrics are wanted.
+        parameters: the parameters only this variant has, by name, or a define-by-run function.
+        baseline: the variant that the others are compared with; each space has exactly one.
+        controls: this variant with part of its idea switched off, by name: the parameters that
+            change, or a function that computes them from the variant's.
+    """
+
+    name: str
+    network: Callable[..., nn.Module] | None = None
+    run: Callable[..., Iterator[Metrics]] | None = None
+    parameters: Parameters | DefineByRun = field(default_factory=dict)
+    baseline: bool = False
+    controls: Mapping[str, Control] = field(default_factory=dict)
+
+    def controlled(self, control: str | None, values: Values) -> Values:
+        """The values of a control, given its variant's; the variant's own when control is None."""
+        if control is None:
+            return dict(values)
+        change = self.controls[control]
+        return {**values, **(change(dict(values)) if callable(change) else change)}
+
+
+@dataclass(frozen=True)
+class Space:
+    """A task, the variants that compete on it, and the parameters that all of them share.
+
+    Attributes:
+        name: what the command line and the run directory call it.
+        question: what the report answers, one sentence.
+        variants: the contenders; exactly one is the baseline.
+        parameters: architecture and training parameters shared by all variants.
+        task: makes the task (data, loss, metrics); called once in each process. None when every
+            variant has its own `run`.
+        metric: what decides, by the task's name for it; from the task when it has one.
+        direction: ``"maximize"`` or ``"minimize"``; from the task when it has one.
+        trials: search trials per variant, unless the command line says otherwise.
+        epochs: epochs of a full training, likewise.
+        seeds: fresh seeds in the confirm phase, likewise.
+    """
+
+    name: str
+    variants: Sequence[Variant]
+    parameters: Parameters = field(default_factory=dict)
+    task: Callable[[], Task] | None = None
+    question: str = ""
+    metric: str = ""
+    direction: Literal["maximize", "minimize", ""] = ""
+    trials: int = 12
+    epochs: int = 10
+    seeds: int = 5
+
+    @cached_property
+    def loaded_task(self) -> Task | None:
+        """The task, made at the first need and kept in this process."""
+        return self.task() if self.task else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A space travels to the workers; its data do not: each process loads its own.
+        return {name: value for name, value in vars(self).items() if name != "loaded_task"}
+
+    @property
+    def baseline(self) -> Variant:
+        """The variant that the others are compared with."""
+        return next(variant for variant in self.variants if variant.baseline)
+
+    def variant(self, name: str) -> Variant:
+        """The variant of that name; KeyError with the known names."""
+        for variant in self.variants:
+            if variant.name == name:
+                return variant
+        known = ", ".join(variant.name for variant in self.variants)
+        raise KeyError(f"space {self.name!r} has no variant {name!r}; it has: {known}")
+
+    def objective(self, phase: str) -> str:
+        """What decides in a phase: the validation metric in the search, the test metric after."""
+        return f"{'test' if phase == 'confirm' else 'validation'}_{self.deciding_metric}"
+
+    @property
+    def deciding_metric(self) -> str:
+        """`metric`, or the task's."""
+        return self.metric or (self.loaded_task.metric if self.loaded_task else "loss")
+
+    @property
+    def deciding_direction(self) -> str:
+        """`direction`, or the task's."""
+        return self.direction or (self.loaded_task.direction if self.loaded_task else "minimize")
+
+    def suggest(self, variant: Variant, trial: BaseTrial) -> Values:
+        """All values of one trial, shared ones first, drawn from an Optuna trial where searched."""
+        shared = {n: _parameters.suggest(trial, n, p) for n, p in self.parameters.items()}
+        if callable(variant.parameters):
+            return {**shared, **variant.parameters(trial)}
+        own = {n: _parameters.suggest(trial, n, p) for n, p in variant.parameters.items()}
+        return {**shared, **own}
+
+    def middle(self, variant: Variant) -> Values:
+        """The values in the middle of all ranges: for a first look, with no search behind them."""
+        return self.suggest(variant, _parameters.Middle())
+
+    def train(
+        self,
+        variant: Variant,
+        values: Values,
+        *,
+        epochs: int,
+        seed: int,
+        test: bool = False,
+        checkpoint: Path | None = None,
+    ) -> Iterator[Metrics]:
+        """One training as a generator of metrics, one dict per epoch: the seam of the whole house.
+
+        Serial runs, Ray workers and tests consume the same generator. Nothing runs before the
+        first dict is asked for.
+        """
+        context: dict[str, Any] = {
+            "epochs": epochs,
+            "seed": seed,
+            "test": test,
+            "checkpoint": checkpoint,
+        }
+        if variant.run is not None:
+            context["task"] = self.loaded_task
+            wanted = inspect.signature(variant.run).parameters
+            yield from variant.run(**values, **{n: v for n, v in context.items() if n in wanted})
+            return
+        task, network = self.loaded_task, variant.network
+        if task is None or network is None:
+            raise ValueError(f"variant {variant.name!r} needs a task and a network, or a run")
+        training = {n: v for n, v in values.items() if n in TRAINING_PARAMETERS}
+        architecture = {n: v for n, v in values.items() if n not in TRAINING_PARAMETERS}
+        built = build(lambda: network(task, **architecture), seed)
+        yield from fit(built, task, **training, **context)
+
+    def to_json(self) -> dict[str, Any]:
+        """The space as plan.json holds it, with a digest of everything that decides its trials."""
+        described = {
+            "name": self.name,
+            "question": self.question,
+            "task": self.loaded_task.name if self.loaded_task else None,
+            "metric": self.deciding_metric,
+            "direction": self.deciding_direction,
+            "data": dict(self.loaded_task.data) if self.loaded_task else None,
+            "parameters": _encode(self.parameters),
+            "variants": [
+                {
+                    "name": variant.name,
+                    "baseline": variant.baseline,
+                    "parameters": _encode(variant.parameters),
+                    "controls": {n: _encode_control(c) for n, c in variant.controls.items()},
+                }
+                for variant in self.variants
+            ],
+        }
+        canonical = json.dumps(described, sort_keys=True).encode()
+        return {**described, "digest": hashlib.sha256(canonical).hexdigest()}
+
+
+def _encode(parameters: Parameters | DefineByRun) -> dict[str, Any]:
+    if callable(parameters):
+        return {"described": inspect.getdoc(parameters) or "a define-by-run function"}
+    return {name: _parameters.to_json(parameter) for name, parameter in parameters.items()}
+
+
+def _encode_control(control: Control) -> dict[str, Any]:
+    if callable(control):
+        return {"described": inspect.getdoc(control) or "computed from the variant's parameters"}
+    return dict(control)
