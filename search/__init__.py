@@ -1,0 +1,1 @@
+"""Sweeps: the plan, the ledger, sampling, Ray Tune, resume, progress, the command line."""

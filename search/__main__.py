@@ -1,0 +1,5 @@
+"""``python -m momentune.search``: the command line."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,161 @@
+"""Runs a sweep's trials on Ray Tune: one machine or a cluster."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any
+
+from .plan import BadInput, Plan
+
+# Before Ray is imported: no telemetry, no loggers that write five files a trial, no snapshots of
+# a state that the ledger holds, no working directory changed under the user's relative paths.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
+os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "3600"
+os.environ["TUNE_FORCE_TRIAL_CLEANUP_S"] = "5"
+os.environ["TUNE_WARN_THRESHOLD_S"] = "30"
+os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+
+import ray
+from ray import cloudpickle, tune
+
+from .searcher import Bridge, SweepScheduler, SweepSearcher
+from .sweep import Sweep
+from .trainable import Training
+
+
+@dataclass
+class StopSignal:
+    """Why nothing more is to start: Ctrl-C (or SIGTERM), or the end of the time budget."""
+
+    deadline: float | None = None
+    interrupted: bool = False
+
+    @property
+    def out_of_time(self) -> bool:
+        """Whether the time budget is used up."""
+        return self.deadline is not None and time.monotonic() > self.deadline
+
+    def __call__(self) -> bool:
+        """Whether to stop."""
+        return self.interrupted or self.out_of_time
+
+
+class _Stopper(tune.Stopper):
+    def __init__(self, stopping: Callable[[], bool]) -> None:
+        self._stopping = stopping
+
+    def __call__(self, trial_id: str, result: dict[str, object]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._stopping()
+
+    def __getstate__(self) -> dict[str, object]:
+        return {}
+
+
+@contextmanager
+def interruptible(stop: StopSignal) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM only sets the signal; a second one interrupts at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # Python lets only the main thread handle signals
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if stop.interrupted:
+            raise KeyboardInterrupt
+        stop.interrupted = True
+
+    earlier = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def ray_session(plan: Plan, address: str | None) -> Iterator[None]:
+    """Starts Ray on this machine with just the plan's slots, or joins a cluster.
+
+    Raises:
+        BadInput: no cluster answers at the address.
+    """
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        if address:
+            ray.init(address=address, **quiet)
+        else:
+            slots = math.ceil(plan.concurrency * plan.cpus)  # Ray counts a machine's in whole CPUs
+            ray.init(address="local", num_cpus=slots, include_dashboard=False, **quiet)
+    except ConnectionError as error:
+        raise BadInput(f"no Ray cluster answers at --address {address}: {error}") from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def run_on_ray(
+    sweep: Sweep, folder: Path, stop: StopSignal, modules: tuple[ModuleType, ...] = ()
+) -> None:
+    """Runs a sweep to its end, or until it is stopped. Ray must be running.
+
+    Args:
+        sweep: what to run.
+        folder: its run directory.
+        stop: asked all the time.
+        modules: the user's own modules, sent to the workers by value.
+
+    Raises:
+        Exception: whatever our own bookkeeping raised, after Tune has ended.
+    """
+    plan = sweep.plan
+    bridge = Bridge(sweep, (folder / "tune" / "checkpoints").resolve())
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    trainable = tune.with_resources(
+        tune.with_parameters(Training, space=sweep.space, data=plan.data),
+        {"cpu": plan.cpus, "gpu": plan.gpus},
+    )
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            num_samples=-1,  # until the sweep says that it is over
+            search_alg=SweepSearcher(bridge),
+            scheduler=SweepScheduler(bridge),
+            max_concurrent_trials=plan.concurrency,
+            reuse_actors=True,
+            trial_dirname_creator=lambda trial: f"trial-{trial.trial_id}",
+        ),
+        run_config=tune.RunConfig(
+            name=f"session-{time.strftime('%Y%m%d-%H%M%S')}",
+            storage_path=str((folder / "tune").resolve()),
+            checkpoint_config=tune.CheckpointConfig(
+                checkpoint_at_end=False
+            ),  # trainings keep theirs
+            stop=_Stopper(lambda: stop() or bridge.error is not None),
+            verbose=0,
+        ),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tuner.fit()
+    if bridge.error is not None:
+        raise bridge.error

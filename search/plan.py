@@ -1,0 +1,167 @@
+"""The plan: everything that was decided before the first trial, frozen into the run directory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from ..spaces import Space
+
+FORMAT = 1
+CONFIRM_SEEDS = 1_000_000
+"""Search seeds count up from the plan's seed, confirm seeds from this far above: never the same."""
+
+
+class BadInput(ValueError):
+    """What was asked for cannot be done; the message says the rule, what was seen and a way out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A sweep's decisions. The attributes are the keys of plan.json.
+
+    Attributes:
+        name: of the sweep; the space's.
+        command: what was typed.
+        created: when, ISO 8601, UTC.
+        space: `Space.to_json()` with the reference that finds it again and its file's hash.
+        trials: search trials per variant.
+        epochs: of a full training.
+        seeds: fresh seeds for each contender of the confirm phase.
+        seed: what all randomness of the sweep follows from.
+        sampler: its name and all its settings.
+        scheduler: likewise.
+        concurrency: trials at a time.
+        cpus: of each trial; fractions allowed.
+        gpus: likewise.
+        time_budget: seconds for one start of the sweep, None for no limit.
+        storage: the ledger's: a file in the run directory, or a URL.
+        data: the folder of data files that tasks look in, None for what packages bring.
+        versions: of Python and the packages.
+        git: the code's revision, None outside a checkout.
+        hardware: of the driver's machine.
+    """
+
+    name: str
+    command: str
+    created: str
+    space: dict[str, Any]
+    trials: int
+    epochs: int
+    seeds: int
+    seed: int
+    sampler: dict[str, Any]
+    scheduler: dict[str, Any]
+    concurrency: int
+    cpus: float
+    gpus: float
+    time_budget: float | None
+    storage: str
+    data: str | None
+    versions: dict[str, str]
+    git: dict[str, Any] | None
+    hardware: dict[str, Any]
+    format: int = FORMAT
+
+    @property
+    def variants(self) -> list[str]:
+        """The variants' names, in the space's order."""
+        return [variant["name"] for variant in self.space["variants"]]
+
+    def controls(self, variant: str) -> list[str]:
+        """The names of a variant's controls."""
+        found = next(v for v in self.space["variants"] if v["name"] == variant)
+        return list(found["controls"])
+
+    def contenders(self) -> list[tuple[str, str | None]]:
+        """Who is confirmed: each variant (control None) and each of its controls."""
+        return [(v, control) for v in self.variants for control in (None, *self.controls(v))]
+
+    def study_name(self, variant: str, phase: str) -> str:
+        """What the study of a variant and phase is called in the ledger's storage."""
+        # A database may hold many runs; a run directory's journal holds one.
+        shared = f"{self.name}@{self.created}/" if "://" in self.storage else ""
+        return f"{shared}{variant}/{phase}"
+
+    def planned(self, variant: str, phase: str) -> int:
+        """How many trials a variant has in a phase."""
+        return self.trials if phase == "search" else self.seeds * (1 + len(self.controls(variant)))
+
+    def search_number(self, variant: str, index: int) -> int:
+        """The run-wide number of a variant's search trial: the variants take turns."""
+        return index * len(self.variants) + self.variants.index(variant)
+
+    def confirm_trials(self, variant: str) -> list[tuple[int, str | None, int]]:
+        """Number, control, seed of a variant's confirm trials; all contenders share the seeds."""
+        contenders = self.contenders()
+        start = self.trials * len(self.variants)
+        return [
+            (start + i * len(contenders) + place, control, self.seed + CONFIRM_SEEDS + i)
+            for i in range(self.seeds)
+            for place, (name, control) in enumerate(contenders)
+            if name == variant
+        ]
+
+    def save(self, folder: Path) -> None:
+        """Writes plan.json, whole or not at all."""
+        temporary = folder / "plan.json.tmp"
+        temporary.write_text(json.dumps(asdict(self), indent=2) + "\n")
+        temporary.replace(folder / "plan.json")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads plan.json.
+
+        Raises:
+            BadInput: the folder holds no plan, or one of another format.
+        """
+        try:
+            content = json.loads((folder / "plan.json").read_text())
+        except (OSError, json.JSONDecodeError) as error:
+            raise BadInput(
+                f"{folder} is no run directory: its plan.json cannot be read ({error}); "
+                "give the folder that `momentune sweep --out` made"
+            ) from error
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise BadInput(
+                f"{folder}/plan.json is not of format {FORMAT}, which this version reads"
+            )
+        return cls(**content)
+
+
+def make_run_directory(folder: Path) -> None:
+    """Makes the run directory, which must not exist, and shows that it can be written to.
+
+    Raises:
+        BadInput: it exists, or cannot be made or written.
+    """
+    if folder.exists():
+        raise BadInput(
+            f"--out {folder} exists; a sweep needs a new directory. To go on with the sweep in it: "
+            f"momentune resume {folder}"
+        )
+    try:
+        folder.mkdir(parents=True)
+        probe = folder / "probe"
+        probe.write_text("")
+        probe.replace(folder / "probed").unlink()
+    except OSError as error:
+        raise BadInput(
+            f"--out {folder} cannot be written: {error.strerror}; choose another place"
+        ) from error
+
+
+def needed_space(plan: Plan, space: Space) -> None:
+    """Checks that a space is still the one that was planned.
+
+    Raises:
+        BadInput: its parameters, variants, controls, task or data have changed since.
+    """
+    if space.to_json()["digest"] != plan.space["digest"]:
+        raise BadInput(
+            f"space {plan.space['reference']} has changed since this sweep was planned, so its "
+            "trials would no longer be comparable; put it back as it was, or start a new sweep"
+        )

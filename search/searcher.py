@@ -1,0 +1,156 @@
+"""Ray Tune's two hooks, as thin as they can be: both only pass on to the sweep.
+
+Tune's searcher says which trial is next and hears how one ended; its scheduler hears each report
+and says whether the trial goes on. Whatever either raised would end Tune's whole run, so an error
+in our own bookkeeping is kept, stops the sweep, and is raised where the user can see it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from .sweep import Sweep
+from .trainable import CHECKPOINT, FAILURE, METRICS, TRIAL
+from .trial import Failure, Reason, Trial
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Bridge:
+    """What searcher and scheduler share: the sweep, and which Tune trial is which of ours.
+
+    Args:
+        sweep: what both pass on to.
+        checkpoints: the folder of the trainings' checkpoints.
+    """
+
+    def __init__(self, sweep: Sweep, checkpoints: Path) -> None:
+        self.sweep = sweep
+        self.error: Exception | None = None
+        self._checkpoints = checkpoints
+        self._trials: dict[str, Trial] = {}
+        self._failures: dict[str, Failure] = {}
+
+    def suggest(self, tune_id: str) -> dict[str, Any] | str | None:
+        """The config of the next Tune trial, None for "ask later", or Tune's word for the end."""
+        trial = self._guard(None, self.sweep.next)
+        if trial is not None:
+            self._trials[tune_id] = trial
+            checkpoint = self._checkpoint(trial)
+            return {TRIAL: trial.to_json(), CHECKPOINT: str(checkpoint)}
+        over = self.error is not None or self.sweep.stopped or not self.sweep.live
+        return Searcher.FINISHED if over else None
+
+    def report(self, tune_id: str, result: dict[str, Any]) -> bool:
+        """Passes on the metrics in a Tune result; returns whether the trial goes on."""
+        prefix = f"{METRICS}/"  # Tune has flattened the result
+        metrics = {k.removeprefix(prefix): v for k, v in result.items() if k.startswith(prefix)}
+        number = self._trials[tune_id].number
+        if not metrics or number not in self.sweep.live:
+            return True
+        return self._guard(False, self.sweep.receive, number, metrics)
+
+    def end(self, tune_id: str, result: dict[str, Any] | None) -> None:
+        """Passes on the end of a Tune trial, with its last report, which Tune gives only here."""
+        failure = self._failures.pop(tune_id, None)
+        if result is not None and failure is None:
+            self.report(tune_id, result)
+            if FAILURE in result:
+                failure = Failure.from_json(result[FAILURE])
+        trial = self._trials.pop(tune_id)
+        self._guard(None, self.sweep.end, trial.number, failure)
+        # A confirmed network is kept; of a search trial, what the ledger holds is all that counts.
+        if self.error is None and trial.phase == "search":
+            self._checkpoint(trial).unlink(missing_ok=True)
+
+    def lost(self, tune_id: str, error: BaseException | None) -> None:
+        """Notes that a worker died; `end` follows."""
+        kind = type(error).__name__ if error else "unknown"
+        reason: Reason = "oom" if kind == "OutOfMemoryError" else "lost"
+        first = next(iter(str(error).strip().splitlines()), "") if error else ""
+        message = f"the worker process ended before the training did ({kind}: {first})"
+        self._failures[tune_id] = Failure(reason=reason, message=message, traceback=str(error))
+
+    def _checkpoint(self, trial: Trial) -> Path:
+        return self._checkpoints / f"trial-{trial.number:06d}.pt"
+
+    def _guard(self, otherwise: T, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if self.error is not None:
+            return otherwise
+        try:
+            return call(*args, **kwargs)
+        except Exception as error:
+            self.error = error
+            return otherwise
+
+
+class SweepSearcher(Searcher):
+    """Asks the sweep for trials."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        super().__init__()
+        self._bridge = bridge
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next trial's config."""
+        return self._bridge.suggest(trial_id)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """A trial ended."""
+        self._bridge.end(trial_id, result)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """The scheduler has heard it."""
+
+    # The ledger is what survives; Tune's own copies of our state stay empty.
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""
+
+
+class SweepScheduler(FIFOScheduler):
+    """Hands each report to the sweep and obeys its answer; starts trials in the order they came."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        TrialScheduler.__init__(self)
+        self._bridge = bridge
+        self._added: deque[TuneTrial] = deque()
+
+    def on_trial_result(
+        self, tune_controller: object, trial: TuneTrial, result: dict[str, Any]
+    ) -> str:
+        """Goes on, or stops."""
+        goes_on = self._bridge.report(trial.trial_id, result)
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+    def on_trial_error(self, tune_controller: object, trial: TuneTrial) -> None:
+        """A worker died."""
+        self._bridge.lost(trial.trial_id, trial.get_pickled_error())
+
+    def on_trial_add(self, tune_controller: object, trial: TuneTrial) -> None:
+        """Queues it."""
+        self._added.append(trial)
+
+    def choose_trial_to_run(self, tune_controller: object) -> TuneTrial | None:
+        """The first that has not started; Tune's own search for it grows with the sweep."""
+        while self._added and self._added[0].status != TuneTrial.PENDING:
+            self._added.popleft()
+        return self._added[0] if self._added else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}

@@ -1,0 +1,184 @@
+"""A sweep: the protocol of a fair comparison as a state machine that no executor can bend.
+
+Whoever executes trials (Ray, one process, a simulated clock) asks `next`, hands each report to
+`receive` and each end to `end`. The protocol: every variant searches with the same number of
+trials, the variants taking turns; then the best configuration of full length, and its controls,
+train again on fresh seeds, the same for all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from .ledger import Ledger, Metrics
+from .plan import Plan
+from .trial import Failure, Trial, failure_of
+
+if TYPE_CHECKING:
+    from ..spaces import Space
+
+
+@dataclass
+class _Live:
+    """A running trial and what it last reported."""
+
+    trial: Trial
+    step: int = 0
+    metrics: Metrics | None = None
+
+
+class Sweep:
+    """Decides what runs next and writes down what happened.
+
+    Args:
+        plan: what was decided.
+        space: what is trained.
+        ledger: where it is written.
+        stopping: asked before a trial starts; once true, nothing more starts.
+    """
+
+    def __init__(
+        self, plan: Plan, space: Space, ledger: Ledger, stopping: Callable[[], bool] | None = None
+    ) -> None:
+        self.plan, self.space, self.ledger = plan, space, ledger
+        self.live: dict[int, _Live] = {}
+        self._stopping = stopping or (lambda: False)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nothing more is to start although trials are left."""
+        return self._stopping()
+
+    def next(self) -> Trial | None:
+        """Starts a trial. None when nothing can start now: ask again when a running one ends."""
+        if self.stopped:
+            return None
+        trial = self._next_search() or self._next_confirm()
+        if trial is not None:
+            self.live[trial.number] = _Live(trial)
+        return trial
+
+    @property
+    def done(self) -> bool:
+        """Nothing runs and nothing is left to start."""
+        return not self.live and self.ledger.done
+
+    def receive(self, number: int, metrics: Metrics) -> bool:
+        """Takes one report of a running trial; returns whether the trial is to go on."""
+        live = self.live[number]
+        step = int(metrics.get("epoch", live.step + 1))
+        if step <= live.step:
+            return True  # heard before
+        failure = self._unusable(metrics, step)
+        if failure is not None:
+            self._fail(live, failure, metrics)
+            return False
+        value = float(metrics[self._objective("validation")])
+        live.step, live.metrics = step, metrics
+        # The last epoch ends a trial anyway: what got there is complete, not stopped.
+        if self.ledger.record(live.trial, step, metrics, value) and step < live.trial.epochs:
+            self.ledger.prune(live.trial)
+            self._forget(live)
+            return False
+        return True
+
+    def end(self, number: int, failure: Failure | None = None) -> None:
+        """The training of a trial is over; without a failure, its last report is its result."""
+        live = self.live.get(number)
+        if live is None:
+            return  # its end was decided by `receive`
+        if failure is None and live.metrics is None:
+            failure = Failure(reason="exception", message="the training yielded no metrics")
+        if failure is None:
+            key = self._objective("test" if live.trial.phase == "confirm" else "validation")
+            result = (live.metrics or {}).get(key)
+            if isinstance(result, int | float) and math.isfinite(result):
+                self.ledger.complete(live.trial, float(result))
+                self._forget(live)
+                return
+            failure = _missing(key, live.metrics or {}, live.step)
+        self._fail(live, failure)
+
+    def failed_variants(self) -> list[str]:
+        """Variants whose search is over without a single complete trial."""
+        ledger = self.ledger
+        return [
+            v for v in self.plan.variants if ledger.searched(v) and not ledger.planned(v, "confirm")
+        ]
+
+    def _next_search(self) -> Trial | None:
+        def begun(variant: str) -> int:
+            return self.ledger.made(variant, "search") - self.ledger.waiting(variant, "search")
+
+        # The variant that has begun fewest is next, so that an interrupted sweep is fair too.
+        name = min(self.plan.variants, key=begun)
+        if begun(name) >= self.plan.trials:
+            return None
+        return self.ledger.ask(name, partial(self.space.suggest, self.space.variant(name)))
+
+    def _next_confirm(self) -> Trial | None:
+        for name in self.plan.variants:
+            if not self.ledger.searched(name):
+                continue
+            if self.ledger.made(name, "confirm") < self.ledger.planned(name, "confirm"):
+                self.ledger.plan_confirmation(name, self._contenders(name))
+            if self.ledger.waiting(name, "confirm"):
+                return self.ledger.take(name)
+        return None
+
+    def _contenders(self, name: str) -> dict[str | None, dict[str, Any]]:
+        variant, best = self.space.variant(name), self.ledger.best_params(name)
+        return {c: variant.controlled(c, best) for c in (None, *self.plan.controls(name))}
+
+    def _objective(self, data: str) -> str:
+        return f"{data}_{self.plan.space['metric']}"
+
+    def _unusable(self, metrics: Metrics, step: int) -> Failure | None:
+        key = self._objective("validation")
+        value = metrics.get(key)
+        if not isinstance(value, int | float):
+            return _missing(key, metrics, step)
+        if not math.isfinite(value):
+            return Failure(
+                reason="diverged", message=f"{key} is {value} at epoch {step}", step=step
+            )
+        return None
+
+    def _fail(self, live: _Live, failure: Failure, metrics: Metrics | None = None) -> None:
+        self.ledger.fail(live.trial, failure, metrics)
+        self._forget(live)
+
+    def _forget(self, live: _Live) -> None:
+        self.live.pop(live.trial.number, None)
+
+
+def _missing(key: str, metrics: Metrics, step: int) -> Failure:
+    if isinstance(value := metrics.get(key), float):
+        return Failure(reason="diverged", message=f"{key} is {value} at epoch {step}", step=step)
+    message = f"the training must yield {key!r}, at epoch {step} it yielded: {', '.join(metrics)}"
+    return Failure(reason="exception", message=message, step=step)
+
+
+def run_serially(sweep: Sweep) -> None:
+    """Runs a sweep in this process, one trial after the other, without Ray."""
+    while (trial := sweep.next()) is not None:
+        variant = sweep.space.variant(trial.variant)
+        reports = sweep.space.train(
+            variant,
+            trial.params,
+            epochs=trial.epochs,
+            seed=trial.seed,
+            test=trial.phase == "confirm",
+        )
+        failure = None
+        try:
+            for metrics in reports:
+                if not sweep.receive(trial.number, metrics):
+                    break
+        except Exception as error:
+            failure = failure_of(error)
+        sweep.end(trial.number, failure)

@@ -1,0 +1,80 @@
+"""What runs on a Ray worker: one trial after the other, each as a generator of metrics."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ray import tune
+
+from .trial import Trial, failure_of
+
+if TYPE_CHECKING:
+    from ..spaces import Space
+
+TRIAL, CHECKPOINT, METRICS, FAILURE = "trial", "checkpoint", "metrics", "failure"
+"""Keys of what driver and worker tell each other; all values are JSON or plain dicts."""
+
+
+class Training(tune.Trainable):
+    """Trains the trial in its config; the same actor takes one trial after the other."""
+
+    _space: Space
+    _trial: Trial
+    _checkpoint: Path
+    _reports: Iterator[dict[str, Any]] | None
+
+    def setup(
+        self, config: dict[str, Any], *, space: Space | None = None, data: str | None = None
+    ) -> None:
+        """Remembers the sweep's space and takes the first trial."""
+        assert space is not None  # Tune hands it over; only its own signature has no such argument
+        self._space = space
+        if data is not None:
+            os.environ["MOMENTUNE_DATA"] = data
+        self._take(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Takes another trial into this process, which saves the start of a new one."""
+        self.cleanup()
+        self._take(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """One epoch. A training that raises is an answer too: the actor lives on."""
+        try:
+            if self._reports is None:
+                self._reports = self._train()
+            metrics = next(self._reports, None)
+        except (Exception, SystemExit) as error:
+            failure = failure_of(error, traceback.format_exc())
+            return {FAILURE: failure.to_json(), "done": True}
+        if metrics is None:
+            return {"done": True}
+        last = metrics.get("epoch", self.iteration + 1) >= self._trial.epochs
+        return {METRICS: dict(metrics), "done": last}
+
+    def cleanup(self) -> None:
+        """Ends a training that is no longer wanted."""
+        if isinstance(self._reports, Generator):
+            self._reports.close()
+
+    def _take(self, config: dict[str, Any]) -> None:
+        self._trial = Trial.from_json(config[TRIAL])
+        self._checkpoint = Path(config[CHECKPOINT])
+        self._reports = None
+
+    def _train(self) -> Iterator[dict[str, Any]]:
+        trial = self._trial
+        self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        return self._space.train(
+            self._space.variant(trial.variant),
+            trial.params,
+            epochs=trial.epochs,
+            seed=trial.seed,
+            test=trial.phase == "confirm",
+            checkpoint=self._checkpoint,
+        )
