@@ -1,0 +1,66 @@
+"""A task and a network that learn in a blink."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from momentune.models import LSTM, SequenceClassifier, Split, Task, build
+
+
+class SignOfSum(Task):
+    """Is the sum of eight numbers positive? It counts how often its test split is made."""
+
+    name = "sign-of-sum"
+    metric = "accuracy"
+    direction = "maximize"
+    input_size = 1
+    output_size = 2
+
+    def __init__(self) -> None:
+        self.tested = 0
+
+    @property
+    def data(self) -> dict[str, str | int]:
+        return {"name": self.name, "train": 48, "validation": 16, "test": 16, "sha256": "0" * 64}
+
+    def train(self) -> Split:
+        return self.drawn(seed=1, size=48)
+
+    def validation(self) -> Split:
+        return self.drawn(seed=2, size=16)
+
+    def test(self) -> Split:
+        self.tested += 1
+        return self.drawn(seed=3, size=16)
+
+    def drawn(self, seed: int, size: int) -> Split:
+        numbers = torch.randn(size, 8, 1, generator=torch.Generator().manual_seed(seed))
+        return Split(numbers, (numbers.sum(dim=(1, 2)) > 0).long())
+
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        return cross_entropy(prediction, target)
+
+    def metrics(self, prediction: Tensor, target: Tensor) -> dict[str, float]:
+        accuracy = (prediction.argmax(-1) == target).double().mean().item()
+        return {"loss": self.loss(prediction, target).item(), "accuracy": accuracy}
+
+
+class Dropping(SequenceClassifier):
+    """A classifier that draws random numbers as it trains."""
+
+    def forward(self, sequence: Tensor) -> Tensor:
+        return super().forward(torch.dropout(sequence, 0.2, self.training))
+
+
+@pytest.fixture
+def task() -> SignOfSum:
+    return SignOfSum()
+
+
+@pytest.fixture
+def network() -> Callable[[], Dropping]:
+    """Makes the same network again at each call."""
+    return lambda: build(lambda: Dropping(LSTM(1, 6, batch_first=True), 2), seed=5)

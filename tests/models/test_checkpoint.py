@@ -1,0 +1,155 @@
+"""A run that was interrupted ends as if it had not been."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+
+from momentune.models import checkpoint as checkpoint_module
+from momentune.models import fit
+
+SETTINGS = {"lr": 0.02, "epochs": 5, "seed": 7, "batch_size": 10, "device": "cpu"}
+
+
+def untimed(reports) -> list[dict[str, float]]:
+    return [{name: value for name, value in r.items() if name != "seconds"} for r in reports]
+
+
+def take(run, epochs: int) -> list[dict[str, float]]:
+    reports = [next(run) for _ in range(epochs)]
+    run.close()
+    return reports
+
+
+@pytest.fixture
+def every_epoch(monkeypatch):
+    """Checkpoints after every epoch, whatever they cost."""
+    monkeypatch.setattr(checkpoint_module, "PACE", 0)
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    return tmp_path / "trial" / "state.pt"
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "rmsprop"])
+@pytest.mark.parametrize("done", [1, 3, 5])
+@pytest.mark.usefixtures("every_epoch")
+def test_a_resumed_run_goes_on_bit_for_bit(network, task, path, done, optimizer):
+    settings = SETTINGS | {"optimizer": optimizer}
+    whole_network, resumed_network = network(), network()
+    whole = untimed(fit(whole_network, task, **settings))
+    take(fit(network(), task, **settings, checkpoint=path), done)
+    resumed = untimed(fit(resumed_network, task, **settings, checkpoint=path))
+    assert resumed == whole[done - 1 :]
+    for got, want in zip(resumed_network.parameters(), whole_network.parameters(), strict=True):
+        assert torch.equal(got, want)
+
+
+@pytest.mark.usefixtures("every_epoch")
+def test_an_epoch_that_was_saved_but_never_heard_of_is_yielded_again(network, task, path):
+    """Killed between the checkpoint of epoch 2 and its report, no number is lost."""
+    *_, unheard = take(fit(network(), task, **SETTINGS, checkpoint=path), 2)
+    assert next(fit(network(), task, **SETTINGS, checkpoint=path)) == unheard
+
+
+def test_checkpoints_change_no_number(network, task, path):
+    plain = untimed(fit(network(), task, **SETTINGS))
+    assert untimed(fit(network(), task, **SETTINGS, checkpoint=path)) == plain
+
+
+@pytest.mark.usefixtures("every_epoch")
+def test_a_finished_run_yields_its_last_epoch_with_the_test_again(network, task, path):
+    *_, last = fit(network(), task, **SETTINGS, test=True, checkpoint=path)
+    assert list(fit(network(), task, **SETTINGS, test=True, checkpoint=path)) == [last]
+
+
+@pytest.mark.usefixtures("every_epoch")
+def test_a_finished_run_can_be_given_more_epochs(network, task, path):
+    longer = SETTINGS | {"epochs": 8}
+    whole = untimed(fit(network(), task, **longer))
+    list(fit(network(), task, **SETTINGS, checkpoint=path))
+    assert untimed(fit(network(), task, **longer, checkpoint=path)) == whole[4:]
+
+
+@pytest.mark.usefixtures("every_epoch")
+def test_a_run_cannot_be_given_fewer_epochs_than_it_has(network, task, path):
+    list(fit(network(), task, **SETTINGS, checkpoint=path))
+    with pytest.raises(ValueError, match="holds epoch 5 already, past epochs=3"):
+        next(fit(network(), task, **SETTINGS | {"epochs": 3}, checkpoint=path))
+
+
+def test_the_first_epoch_is_saved_and_the_next_only_when_it_costs_little(network, task, path):
+    first, *_ = fit(network(), task, **SETTINGS, checkpoint=path)
+    network = network()
+    saved = checkpoint_module.Checkpoint(path, network, torch.optim.Adam(network.parameters()), {})
+    saved.save(first)
+    saved.save({"epoch": 2})
+    assert saved.restore() == first
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not a checkpoint", None], ids=["empty", "other", "torn"]
+)
+def test_an_unreadable_checkpoint_is_set_aside_and_training_starts_over(
+    network, task, path, content
+):
+    plain = untimed(fit(network(), task, **SETTINGS))
+    list(fit(network(), task, **SETTINGS, checkpoint=path))
+    path.write_bytes(path.read_bytes()[:-500] if content is None else content)
+    with pytest.warns(UserWarning, match="starts over.*cannot be read"):
+        again = untimed(fit(network(), task, **SETTINGS, checkpoint=path))
+    assert again == plain
+    assert path.with_name("state.pt.rejected").exists()
+
+
+@pytest.mark.parametrize("change", [{"lr": 0.01}, {"seed": 8}, {"optimizer": "sgd"}])
+def test_a_checkpoint_of_other_settings_is_set_aside(network, task, path, change):
+    list(fit(network(), task, **SETTINGS, checkpoint=path))
+    with pytest.warns(UserWarning, match="other settings"):
+        reports = untimed(fit(network(), task, **SETTINGS | change, checkpoint=path))
+    assert reports == untimed(fit(network(), task, **SETTINGS | change))
+
+
+def test_a_checkpoint_of_another_network_is_set_aside(network, task, path):
+    list(fit(network(), task, **SETTINGS, checkpoint=path))
+    other = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(8, 2))
+    with pytest.warns(UserWarning, match="other settings"):
+        assert next(fit(other, task, **SETTINGS, checkpoint=path))["epoch"] == 1
+
+
+PROGRAM = """
+    import sys
+    from pathlib import Path
+    import torch
+    from momentune.models import Digits, LSTM, SequenceClassifier, build, checkpoint, fit
+
+    torch.set_num_threads(1)
+    checkpoint.PACE = 0
+    network = build(lambda: SequenceClassifier(LSTM(1, 4, batch_first=True), 10), seed=1)
+    run = fit(network, Digits(), lr=0.01, epochs=60, seed=1, batch_size=512, device="cpu",
+              checkpoint=Path(sys.argv[1]) if sys.argv[1:] else None)
+    for report in run:
+        print(report["epoch"], report["train_loss"], report["validation_loss"], flush=True)
+"""
+
+
+def program(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", textwrap.dedent(PROGRAM), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def test_a_run_killed_again_and_again_reports_what_a_whole_one_does(path):
+    lines = set()
+    for epochs in (3, 10):
+        with program(str(path)) as victim:
+            lines |= {next(victim.stdout) for _ in range(epochs)}
+            victim.kill()
+            lines |= {line for line in victim.stdout if line.endswith("\n")}
+    for arguments in ([str(path)], []):
+        with program(*arguments) as run:
+            lines |= set(run.stdout)
+    assert sorted(int(line.split()[0]) for line in lines) == list(range(1, 61))

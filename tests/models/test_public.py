@@ -1,0 +1,41 @@
+"""What the package offers, and what it does not drag in."""
+
+import subprocess
+import sys
+
+from momentune import models
+
+PUBLIC = [
+    "LSTM",
+    "Digits",
+    "Diverged",
+    "LSTMState",
+    "MomentumLSTM",
+    "MomentumState",
+    "RecurrentCell",
+    "SequenceClassifier",
+    "Split",
+    "Task",
+    "build",
+    "evaluate",
+    "fit",
+    "momentum_lstm_loop",
+    "seeded",
+    "velocity",
+    "velocity_loop",
+]
+
+
+def test_the_public_names_are_these():
+    assert models.__all__ == PUBLIC
+    assert all(getattr(models, name).__doc__ for name in PUBLIC)
+
+
+def test_models_know_nothing_of_searches_and_reports():
+    """Nor of scikit-learn before digits are asked for: it takes a second."""
+    foreign = {"ray", "optuna", "pandas", "altair", "sklearn"}
+    program = f"import sys, momentune.models; print(sorted({foreign} & sys.modules.keys()))"
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "[]"
