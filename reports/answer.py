@@ -1,0 +1,315 @@
+"""The answer in words. Every sentence is made from the frames of `comparison`, none by hand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from . import comparison as compare
+from .comparison import BETTER, UNDECIDED, WORSE
+from .frames import rows
+from .run import Run, label
+from .wording import decimals, interval, listing, number, plain, plural, seconds, signed
+
+NO_RESULT = "no result"
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found on one variant: verdict, headline, and sentences on causes and cost."""
+
+    variant: str
+    verdict: str
+    headline: str
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The question of the space, the state of the sweep, and one finding per variant."""
+
+    question: str
+    status: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def text(self) -> str:
+        """All sentences, one per line."""
+        lines = [self.question, self.status]
+        for finding in self.findings:
+            lines += [finding.headline, *finding.details]
+        return "\n".join(line for line in lines if line)
+
+
+def answer(run: Run) -> Answer:
+    """Reads the comparison and says it in words."""
+    scene = _Scene(run)
+    others = [v for v in run.variants if v != run.baseline]
+    findings = tuple(_finding(scene, v) for v in others) or (_baseline_alone(scene),)
+    return Answer(question=question(run), status=status(run), findings=findings)
+
+
+def question(run: Run) -> str:
+    """The question of the space, or a plain one where it asks none."""
+    asked = run.space.get("question")
+    return str(asked or f"How do {listing(run.variants)} compare in {run.metric}?")
+
+
+def status(run: Run) -> str:
+    """One sentence when the sweep is not finished, else nothing."""
+    done, planned = compare.progress(run)
+    if done >= planned:
+        return ""
+    return (
+        f"The sweep is not finished: {done} of {planned} planned trials are done. "
+        "What follows may still change."
+    )
+
+
+class _Scene:
+    """The frames that the sentences are made from, computed once, and how numbers are written."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        contenders, differences = compare.contenders(run), compare.differences(run)
+        self.digits = metric_digits(contenders, differences)
+        self.contenders = {row["contender"]: row for row in rows(contenders)}
+        self.differences = {(row["left"], row["right"]): row for row in rows(differences)}
+        self.compared = int(differences["p"].notna().sum())
+
+    def gain(self, left: str, right: str) -> str:
+        """+0.012 [0.003, 0.021], 5 seeds."""
+        row = self.differences[left, right]
+        bounds = interval(row["low"], row["high"], self.digits)
+        size = f"{signed(row['gain'], self.digits)} {bounds}".rstrip()
+        return f"{size}, {plural(int(row['seeds']), 'seed')}"
+
+    def verdict(self, left: str, right: str) -> str:
+        return str(self.differences[left, right]["verdict"])
+
+    def means(self, left: str, right: str) -> str:
+        """Test accuracy 0.953 against 0.941."""
+        a, b = (number(self.contenders[x]["test"], self.digits) for x in (left, right))
+        return f"test {self.run.metric} {a} against {b}"
+
+
+def metric_digits(contenders: pd.DataFrame, differences: pd.DataFrame) -> int:
+    """Decimals in which this run's metric is written, everywhere in its report."""
+    widths = (differences["high"] - differences["low"]) / 2
+    return decimals(contenders["test"].tolist(), widths.tolist())
+
+
+def _finding(scene: _Scene, variant: str) -> Finding:
+    base = scene.run.baseline
+    for name in (variant, base):
+        if scene.contenders[name]["seeds"] == 0:
+            return _without_result(scene.run, variant, name)
+    verdict = scene.verdict(variant, base)
+    return Finding(
+        variant=variant,
+        verdict=verdict,
+        headline=_headline(scene, variant, verdict),
+        details=tuple(
+            filter(
+                None,
+                (
+                    *_reservation(scene, variant),
+                    *_causes(scene, variant),
+                    _cost(scene, variant),
+                ),
+            )
+        ),
+    )
+
+
+def _headline(scene: _Scene, variant: str, verdict: str) -> str:
+    base = scene.run.baseline
+    numbers = f"{scene.means(variant, base)}, gain {scene.gain(variant, base)}"
+    if verdict == UNDECIDED:
+        return f"There is not enough evidence that {variant} differs from {base}: {numbers}."
+    return f"{variant} is {verdict} than {base}: {numbers}."
+
+
+def _reservation(scene: _Scene, variant: str) -> list[str]:
+    """Why a gain that looks clear, or any gain at all, could not be judged."""
+    row = scene.differences[variant, scene.run.baseline]
+    n = int(row["seeds"])
+    if n < 2:
+        return [
+            f"With {plural(n, 'seed')} in common no interval can be given; it takes at least 2."
+        ]
+    if math.isnan(row["low"]):
+        return ["Every seed gave the same difference, so there is no spread to judge it by."]
+    if row["verdict"] == UNDECIDED and row["low"] * row["high"] > 0:
+        return [
+            "The interval alone leaves out zero, but not after Holm's correction for the "
+            f"{scene.compared} comparisons made here (p = {row['p_holm']:.3f})."
+        ]
+    return []
+
+
+def _causes(scene: _Scene, variant: str) -> list[str]:
+    controls = scene.run.controls(variant)
+    return [s for c, over in controls.items() for s in _cause(scene, variant, c, over)]
+
+
+def _cause(scene: _Scene, variant: str, control: str, override: dict[str, Any]) -> list[str]:
+    """Is the gain due to what the control switches off?"""
+    name, base = label(variant, control), scene.run.baseline
+    idea, known = _idea(control, override), f"its control {control} ({described(override)})"
+    if scene.contenders[name]["seeds"] == 0:
+        return [f"Whether {idea} matters is open: {known} has no result."]
+    against, gain = scene.verdict(variant, name), scene.gain(variant, name)
+    won = scene.verdict(variant, base) == BETTER
+    template = _CAUSE[won, against]
+    if won and against == BETTER and not _beats_all_controls(scene, variant):
+        template = _ONE_OF_SEVERAL
+    part = "part of the gain" if scene.verdict(name, base) == BETTER else "the gain"
+    words = {"idea": idea, "known": known, "gain": gain, "variant": variant, "part": part}
+    first = template.format(**words)
+    return [first[0].upper() + first[1:], *_rest(scene, variant, control, override)]
+
+
+_CAUSE = {
+    (True, BETTER): "{part} is due to {idea}: {variant} also beats {known}, gain {gain}.",
+    (True, UNDECIDED): "the gain cannot be credited to {idea}: {known} does about as well, "
+    "difference {gain}, not enough evidence for either.",
+    (True, WORSE): "the gain is not due to {idea}, which takes some of it away: {known} is better "
+    "still, difference {gain}.",
+    (False, BETTER): "{idea} does help: against {known} the gain is {gain}.",
+    (False, UNDECIDED): "no effect of {idea} was shown either: against {known} the difference is "
+    "{gain}.",
+    (False, WORSE): "{idea} does harm: {known} is better, difference {gain}.",
+}
+
+
+_ONE_OF_SEVERAL = (
+    "against {known} the gain is {gain}; but it is credited only when every control is beaten."
+)
+
+
+def _beats_all_controls(scene: _Scene, variant: str) -> bool:
+    controls = scene.run.controls(variant)
+    return all(scene.verdict(variant, label(variant, c)) == BETTER for c in controls)
+
+
+def _rest(scene: _Scene, variant: str, control: str, override: dict[str, Any]) -> list[str]:
+    """What the control itself gains or loses: the part that the rest of the variant answers for."""
+    name, base = label(variant, control), scene.run.baseline
+    verdict = scene.verdict(name, base)
+    if verdict == UNDECIDED:
+        return []
+    own = scene.run.variant(variant).get("parameters") or {}
+    left = [] if "described" in own else [p for p in own if p not in override]
+    rest = f"the rest of {variant}" + (f" ({listing(left)})" if left else "")
+    if verdict == WORSE:
+        return [f"The control itself is worse than {base}, gain {scene.gain(name, base)}."]
+    return [
+        f"The control itself beats {base}, gain {scene.gain(name, base)}: "
+        f"this part comes from {rest}."
+    ]
+
+
+def _idea(control: str, override: dict[str, Any]) -> str:
+    if not override or "described" in override:
+        return f"what {control} switches off"
+    return listing(override)
+
+
+def described(override: dict[str, Any]) -> str:
+    """A control in words: `momentum = 0, everything else the same`."""
+    if "described" in override:
+        return str(override["described"]).rstrip(".")
+    changes = [f"{name} = {plain(value)}" for name, value in override.items()]
+    return ", ".join([*changes, "everything else the same"])
+
+
+def _cost(scene: _Scene, variant: str) -> str:
+    """Time, parameters and epochs against the baseline; what is unknown is left out."""
+    base = scene.run.baseline
+    own, other = scene.contenders[variant], scene.contenders[base]
+    parts = [part for part in (_time(own, other), _size(own, other)) if part]
+    price = f"Cost against {base}: {listing(parts)}." if parts else ""
+    return f"{price} {_speed(own, other, scene.run.metric)}".strip()
+
+
+def _time(own: Row, other: Row) -> str:
+    a, b = own["seconds_per_epoch"], other["seconds_per_epoch"]
+    if not (a > 0 and b > 0):
+        return ""
+    ratio = "" if 0.995 <= a / b < 1.005 else f"{a / b:.2f} times "
+    return f"one epoch takes {ratio}as long ({seconds(a)} against {seconds(b)})"
+
+
+def _size(own: Row, other: Row) -> str:
+    a, b = own["n_parameters"], other["n_parameters"]
+    if not (math.isfinite(a) and math.isfinite(b)):
+        return ""
+    if a == b:
+        return f"it has as many parameters ({a:,.0f})"
+    more = "more" if a > b else "fewer"
+    return f"it has {abs(a - b):,.0f} {more} parameters ({a:,.0f} against {b:,.0f})"
+
+
+def _speed(own: Row, other: Row, metric: str) -> str:
+    first, goal = _epoch(own), _epoch(other)
+    if goal is None:
+        return ""
+    best = f"{other['contender']}'s best validation {metric}"
+    if first is None:
+        return f"{own['contender']} never reaches {best} (that of epoch {goal})."
+    return (
+        f"{own['contender']} reaches {best} at epoch {first}, {other['contender']} at epoch {goal}."
+    )
+
+
+def _epoch(row: Row) -> int | None:
+    reached = row["epochs_to_baseline"]
+    return None if pd.isna(reached) else int(reached)
+
+
+def _baseline_alone(scene: _Scene) -> Finding:
+    row = scene.contenders[scene.run.baseline]
+    if row["seeds"] == 0:
+        return _without_result(scene.run, scene.run.baseline, scene.run.baseline)
+    bounds = interval(row["low"], row["high"], scene.digits)
+    size = f"{number(row['test'], scene.digits)} {bounds}".rstrip()
+    told = f"{scene.run.baseline}: test {scene.run.metric} {size}"
+    return Finding(
+        variant=scene.run.baseline,
+        verdict=UNDECIDED,
+        headline=f"{told}, {plural(int(row['seeds']), 'seed')}; there is no other variant.",
+    )
+
+
+def _without_result(run: Run, variant: str, missing: str) -> Finding:
+    """There is nothing to compare: says which side is missing, and why."""
+    whose = "" if variant == missing else f", because the baseline {missing} has none"
+    return Finding(
+        variant=variant,
+        verdict=NO_RESULT,
+        headline=f"No result for {variant}{whose}: {_why_missing(run, missing)}.",
+    )
+
+
+def _why_missing(run: Run, variant: str) -> str:
+    trials = run.trials[(run.trials["variant"] == variant) & run.trials["control"].isna()]
+    for phase in ("confirm", "search"):
+        ended = trials[(trials["phase"] == phase) & trials["state"].isin(compare.DONE)]
+        if len(ended) and (ended["state"] == "FAIL").all():
+            every = f"all {len(ended)}" if len(ended) > 1 else "the only"
+            return f"{every} {phase} trial{'s' if len(ended) > 1 else ''} failed ({reasons(ended)})"
+        if len(ended):
+            break
+    complete = int(((trials["phase"] == "search") & (trials["state"] == "COMPLETE")).sum())
+    return f"{plural(complete, 'search trial')} completed so far, none confirmed"
+
+
+def reasons(failed: pd.DataFrame) -> str:
+    """How often each reason occurs: `diverged 3, oom 1`."""
+    counts = failed["reason"].fillna("reason not told").value_counts()
+    return ", ".join(f"{reason} {count}" for reason, count in counts.items())

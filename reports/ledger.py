@@ -1,0 +1,82 @@
+"""The ledger, for reading only: what Optuna's storage knows, while a sweep may be writing it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import BaseJournalBackend
+from optuna.trial import FrozenTrial
+
+from .run import RunError
+
+PHASES = ("search", "confirm")
+
+
+class ReadOnlyJournal(BaseJournalBackend):
+    """A snapshot of a journal file. It never creates, locks or appends.
+
+    Optuna's own backend creates a missing file, and reads again at every question, so that two
+    studies could be seen at two moments.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lines = path.read_bytes().split(b"\n") if path.is_file() else [b""]
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """The records from a given one on; what follows the last newline is still being written."""
+        complete = self._lines[:-1]
+        for number, line in enumerate(complete[log_number_from:], start=log_number_from + 1):
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                if number == len(complete):
+                    return
+                raise RunError(
+                    f"every line of {self._path} must be JSON, but line {number} is not: {error}; "
+                    "`momentune doctor` repairs a run directory"
+                ) from error
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Refuses: a report changes nothing."""
+        raise RunError(f"reports only read {self._path}, but {len(logs)} records were to be added")
+
+
+def frozen_trials(path: Path, plan: dict[str, Any]) -> Iterator[tuple[str, str, FrozenTrial]]:
+    """Every trial of the run as (variant, phase, Optuna's trial); a study not begun has none.
+
+    Raises:
+        RunError: the storage cannot be read.
+    """
+    storage = _storage(path, str(plan.get("storage") or "journal.log"))
+    studies = {study.study_name: study._study_id for study in storage.get_all_studies()}
+    # A database may hold many runs, so there the sweep prefixes its studies' names.
+    prefix = f"{plan['name']}@{plan['created']}/" if "://" in str(plan.get("storage")) else ""
+    for variant in plan["space"]["variants"]:
+        for phase in PHASES:
+            study = studies.get(f"{prefix}{variant['name']}/{phase}")
+            trials = [] if study is None else storage.get_all_trials(study, deepcopy=False)
+            yield from ((variant["name"], phase, trial) for trial in trials)
+
+
+def _storage(path: Path, where: str) -> BaseStorage:
+    if "://" not in where:
+        return JournalStorage(ReadOnlyJournal(path / where))
+    try:
+        return RDBStorage(where, skip_table_creation=True)
+    except (StorageInternalError, ImportError, RuntimeError, OSError) as error:
+        raise RunError(
+            f"the run's storage must answer, but {without_password(where)} does not: "
+            f"{without_password(str(error))}; start it, or install its driver"
+        ) from error
+
+
+def without_password(text: str) -> str:
+    """The text with the password of every URL in it replaced by ***."""
+    return re.sub(r"(://[^:/@\s]*):[^@\s]+@", r"\1:***@", text)

@@ -1,0 +1,140 @@
+"""A run as the report sees it: plan, trials, curves. Values only; nothing reaches back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+PLAN_FORMAT = 1
+
+
+class RunError(ValueError):
+    """The path holds no run that can be read; the message says what was seen and the way out."""
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run directory in memory, at the moment it was read.
+
+    Attributes:
+        path: the run directory.
+        plan: `plan.json` as it stands.
+        trials: one row per trial: `trial, variant, control, phase, seed, state, reason, value,
+            epochs, attempts, started, seconds, param.*, metric.*, message`; `metric.*` are those of
+            the last report, `seconds` is the trial's wall time, `control` is missing on the
+            variants themselves.
+        curves: one row per report that counts: `trial, variant, control, phase, seed, attempt,
+            step, time` and every metric under its own name.
+    """
+
+    path: Path
+    plan: dict[str, Any]
+    trials: pd.DataFrame
+    curves: pd.DataFrame
+
+    @property
+    def space(self) -> dict[str, Any]:
+        """The question: task, metric, parameters, variants."""
+        space: dict[str, Any] = self.plan["space"]
+        return space
+
+    @property
+    def metric(self) -> str:
+        """The metric's bare name, `accuracy` say."""
+        return str(self.space["metric"])
+
+    @property
+    def sign(self) -> float:
+        """What turns a difference of the metric into a gain: +1 when maximizing, else -1."""
+        return 1.0 if self.space["direction"] == "maximize" else -1.0
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Names of the variants, in the order of the space."""
+        return tuple(variant["name"] for variant in self.space["variants"])
+
+    @property
+    def baseline(self) -> str:
+        """Name of the variant that all others are measured against."""
+        return next(str(v["name"]) for v in self.space["variants"] if v.get("baseline"))
+
+    @property
+    def validation(self) -> str:
+        """The objective's column in the curves: a generator without splits gives a bare metric."""
+        split = f"validation_{self.metric}"
+        return split if split in self.curves or self.metric not in self.curves else self.metric
+
+    def variant(self, name: str) -> dict[str, Any]:
+        """What the plan says of one variant.
+
+        Raises:
+            RunError: no variant has this name.
+        """
+        for variant in self.space["variants"]:
+            if variant["name"] == name:
+                return dict(variant)
+        raise RunError(f"no variant {name!r} in this run; it has: {', '.join(self.variants)}")
+
+    def controls(self, variant: str) -> dict[str, dict[str, Any]]:
+        """The variant's controls: name -> the parameters it overrides."""
+        return self.variant(variant).get("controls") or {}
+
+    @property
+    def contenders(self) -> tuple[tuple[str, str | None], ...]:
+        """Everyone who is confirmed: each variant, followed by its controls."""
+        return tuple(
+            (name, control) for name in self.variants for control in (None, *self.controls(name))
+        )
+
+
+def label(variant: str, control: object) -> str:
+    """The name of a contender: `variant`, or `variant/control`."""
+    return f"{variant}/{control}" if isinstance(control, str) else variant
+
+
+def read_plan(path: Path) -> dict[str, Any]:
+    """The checked `plan.json` of a run directory.
+
+    Raises:
+        RunError: there is none, or it is not one that this version reads.
+    """
+    file = path / "plan.json"
+    if not file.is_file():
+        raise RunError(_no_plan(path))
+    try:
+        plan = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"plan.json must be JSON, but {file} is not: {error}") from error
+    _check(plan, file)
+    return dict(plan)
+
+
+def _no_plan(path: Path) -> str:
+    if not path.exists():
+        return f"a run directory must exist, but there is nothing at {path}; check the path"
+    seen = ", ".join(sorted(p.name for p in path.iterdir())[:8]) if path.is_dir() else "a file"
+    return (
+        f"a run directory holds plan.json, but {path} holds: {seen or 'nothing'}; "
+        "give the directory that `momentune sweep` printed (runs/<name>)"
+    )
+
+
+def _check(plan: Any, file: Path) -> None:
+    if not isinstance(plan, dict) or plan.get("format") != PLAN_FORMAT:
+        seen = plan.get("format") if isinstance(plan, dict) else type(plan).__name__
+        raise RunError(
+            f"this version reads plan format {PLAN_FORMAT}, but {file} has {seen!r}; "
+            "use the version of momentune that made the run"
+        )
+    space = plan.get("space") or {}
+    missing = [f"space.{key}" for key in ("metric", "direction", "variants") if key not in space]
+    missing += [key for key in ("trials", "seeds") if key not in plan]
+    if missing:
+        raise RunError(f"{file} lacks {', '.join(missing)}; restore the plan this run began with")
+    baselines = [v["name"] for v in space["variants"] if v.get("baseline")]
+    if len(baselines) != 1:
+        raise RunError(f"a plan needs one baseline, but {file} has {len(baselines)}: {baselines}")
