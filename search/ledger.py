@@ -15,7 +15,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -97,7 +97,7 @@ class Ledger:
             _mend(folder)
         self._storage = _storage(folder, plan)
         self._books: dict[tuple[str, Phase], _Book] = {}
-        self._running: dict[int, optuna.Trial] = {}
+        self._running: dict[int, tuple[optuna.Trial, Set[int]]] = {}
         for variant in plan.variants:
             for phase in PHASES:
                 self._open(variant, phase, writable)
@@ -233,6 +233,11 @@ class Ledger:
             book.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
             book.move(index, TrialState.WAITING)
 
+    def next_confirm(self, variant: str) -> int:
+        """The run-wide number of the confirm trial that `take` would start."""
+        index = self._books[variant, "confirm"].next_index
+        return self.plan.confirm_trials(variant)[index][0]
+
     def take(self, variant: str) -> Trial:
         """Starts the first confirm trial of a variant that waits."""
         book = self._books[variant, "confirm"]
@@ -250,8 +255,9 @@ class Ledger:
             value: the validation objective, for sampler and scheduler.
         """
         self._log(trial, step, metrics)
-        asked = self._running[trial.number]
-        asked.report(value, step)
+        asked, heard = self._running[trial.number]
+        if step not in heard:  # a training that goes on from a checkpoint repeats its last epoch
+            asked.report(value, step)
         return trial.phase == "search" and asked.should_prune()
 
     def complete(self, trial: Trial, value: float) -> None:
@@ -304,7 +310,8 @@ class Ledger:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         asked.set_user_attr("attempt", {"number": trial.attempt, "started": now})
         book.move(asked.number, TrialState.RUNNING)
-        self._running[trial.number] = asked
+        known = book.study.get_trials(deepcopy=False)[asked.number]
+        self._running[trial.number] = asked, known.intermediate_values.keys()
         return trial
 
     def _end(
@@ -316,7 +323,7 @@ class Ledger:
     ) -> None:
         assert self._metrics is not None
         os.fsync(self._metrics.fileno())  # the metrics are safe before the state says so
-        asked = self._running.pop(trial.number)
+        asked, _ = self._running.pop(trial.number)
         started = datetime.fromisoformat(asked.user_attrs["attempt"]["started"])
         outcome = {
             "reason": failure.reason if failure else None,

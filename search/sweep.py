@@ -121,14 +121,13 @@ class Sweep:
         return self.ledger.ask(name, partial(self.space.suggest, self.space.variant(name)))
 
     def _next_confirm(self) -> Trial | None:
-        for name in self.plan.variants:
-            if not self.ledger.searched(name):
-                continue
-            if self.ledger.made(name, "confirm") < self.ledger.planned(name, "confirm"):
-                self.ledger.plan_confirmation(name, self._contenders(name))
-            if self.ledger.waiting(name, "confirm"):
-                return self.ledger.take(name)
-        return None
+        ledger, ready = self.ledger, [v for v in self.plan.variants if self.ledger.searched(v)]
+        for name in ready:
+            if ledger.made(name, "confirm") < ledger.planned(name, "confirm"):
+                ledger.plan_confirmation(name, self._contenders(name))
+        waiting = [name for name in ready if ledger.waiting(name, "confirm")]
+        # All contenders of a seed before the next seed: what stops early is paired all the same.
+        return ledger.take(min(waiting, key=ledger.next_confirm)) if waiting else None
 
     def _contenders(self, name: str) -> dict[str | None, dict[str, Any]]:
         variant, best = self.space.variant(name), self.ledger.best_params(name)

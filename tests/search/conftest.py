@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import shutil
+import warnings
+from pathlib import Path
+
+import optuna
+import pytest
+from momentune.search.launch import Request, make_plan, quiet_optuna
+from momentune.search.ledger import Ledger
+from momentune.search.plan import Plan
+from momentune.spaces import Loaded, Space, check
+
+TRIVIAL = Path(__file__).parent / "trivial.py"
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    with quiet_optuna(), warnings.catch_warnings():
+        yield
+
+
+@pytest.fixture
+def trivial_file(tmp_path: Path) -> Path:
+    """The user's file, outside of the repository."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    return Path(shutil.copy(TRIVIAL, folder / "trivial.py"))
+
+
+def planned(space: Space, folder: Path, **request: object) -> Plan:
+    """A plan in a new run directory."""
+    folder.mkdir(parents=True)
+    plan = make_plan(Loaded(check(space), space.name), Request(**request))
+    plan.save(folder)
+    return plan
+
+
+def books(folder: Path, plan: Plan) -> dict[str, list[optuna.trial.FrozenTrial]]:
+    """Every study of a run, read as anybody may: name -> trials."""
+    ledger = Ledger(folder, plan)
+    return {f"{v}/{p}": book.study.get_trials() for (v, p), book in ledger._books.items()}

@@ -1,0 +1,113 @@
+"""Bad input: exit code 2, one clear message, nothing started, nothing left behind."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from momentune.search.cli import _seconds
+from momentune.search.plan import BadInput
+
+SPACE = """
+from momentune.spaces import Float, Space, Variant
+def run(x, *, epochs):
+    yield {"validation_loss": x}
+mine = Space("mine", metric="loss", direction="minimize", parameters={"x": Float(0, 1)},
+             variants=[Variant("a", run=run, baseline=True), Variant("b", run=run)])
+"""
+
+FILES = {
+    "broken": ("def (", "line 1"),
+    "empty": ("x = 1", "defines no space"),
+    "two": (SPACE + "\nother = mine", "defines 2 spaces"),
+    "upside_down": (SPACE.replace("Float(0, 1)", "Float(2, 1)"), "low <= high"),
+    "flat": (SPACE.replace("Float(0, 1)", "Float(1, 1)"), "low < high"),
+    "baselines": (SPACE.replace('Variant("b", run=run)', 'Variant("b", run=run, baseline=True)'),
+                  "found 2: a, b"),
+    "unknown": (SPACE.replace('{"x":', '{"y": 1, "x":'), "does not take 'y'"),
+    "missing": (SPACE.replace("run(x,", "run(x, z,"), "needs 'z'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_bad_space_file_is_told_before_anything_starts(momentune, tmp_path, name):
+    text, words = FILES[name]
+    (tmp_path / "space.py").write_text(text)
+    done = momentune("sweep", "space.py", "--out", "X")
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "X").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("sweep", "digit-lstm"), "did you mean digits-lstm"),
+        (("sweep", "none.py"), "no file 'none.py'"),
+        (("sweep", "digits-lstm", "--trials", "0"), "--trials"),
+        (("sweep", "digits-lstm", "--seeds", "-1"), "--seeds"),
+        (("sweep", "digits-lstm", "--sampler", "magic"), "magic"),
+        (("sweep", "digits-lstm", "--scheduler", "magic"), "magic"),
+        (("sweep", "digits-lstm", "--frobnicate"), "--frobnicate"),
+        (("sweep", "digits-lstm", "--time-budget", "soon"), "such as 90s"),
+        (("sweep", "digits-lstm", "--data", "nowhere"), "no directory"),
+        (("sweep", "digits-lstm", "--concurrency", "999"), "needs 999 CPUs"),
+        (("sweep", "digits-lstm", "--out", "/proc/run"), "cannot be written"),
+        (("sweep", "digits-lstm", "--out", "."), "needs a new directory"),
+        (("resume", "nowhere"), "no run directory"),
+        (("status", "nowhere"), "no run directory"),
+        (("report", "nowhere"), "run directory"),
+        (("best", "nowhere"), "no run directory"),
+        (("train", "digits-lstm", "--variant", "gru"), "it has: lstm, momentum_lstm"),
+        (("train", "digits-lstm", "--variant", "lstm", "--set", "momentum=1"), "hidden_size"),
+        (("train", "digits-lstm", "--variant", "lstm", "--set", "lr"), "NAME=VALUE"),
+    ],
+)
+def test_bad_words_are_told_with_exit_code_2(momentune, tmp_path, words, told):
+    done = momentune(*words)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_changed_space_cannot_resume(momentune, tmp_path):
+    (tmp_path / "space.py").write_text(SPACE)
+    assert momentune("sweep", "space.py", "--smoke", "--out", "X").returncode == 0
+    (tmp_path / "space.py").write_text(SPACE.replace("Float(0, 1)", "Float(0, 2)"))
+    done = momentune("resume", "X")
+    assert done.returncode == 2
+    assert "has changed since this sweep was planned" in done.stderr
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("1h30m", 5400)])
+def test_a_time_budget_is_read(text, seconds):
+    assert _seconds(text) == seconds
+    assert _seconds(None) is None
+    with pytest.raises(BadInput):
+        _seconds(text + "?")
+
+
+def test_training_in_this_process_shows_every_epoch_and_takes_settings(momentune):
+    words = ("--variant", "momentum_lstm", "--set", "momentum=0.5", "--epochs", 2, "--test")
+    done = momentune("train", "digits-lstm", *words)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "'momentum': 0.5" in lines[0]
+    assert [line.split()[:2] for line in lines[1:]] == [["epoch", "1"], ["epoch", "2"]]
+    assert "test_accuracy" in lines[2]
+    assert "test_accuracy" not in lines[1]
+
+
+def test_spaces_and_show_tell_what_there_is(momentune):
+    assert "digits-lstm" in momentune("spaces").stdout
+    shown = momentune("show", "digits-lstm").stdout
+    assert all(word in shown for word in ("baseline", "momentum", "control", "one epoch"))
+
+
+@pytest.mark.parametrize("module", ["torch", "ray", "pandas", "optuna"])
+def test_help_needs_no_heavy_import(module):
+    code = f"import sys; from momentune.search.cli import app; sys.exit({module!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,194 @@
+"""The same laws on real Ray workers, through the command line, as a user meets them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+SMALL = ("--trials", 3, "--epochs", 2, "--seeds", 2)
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / "trials.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def results(run: Path) -> list[tuple[str, ...]]:
+    """What a sweep found, without what a clock says."""
+    kept = [n for n in rows(run)[0] if n not in ("started", "seconds") and "second" not in n]
+    return sorted(tuple(row[name] for name in kept) for row in rows(run))
+
+
+def counted(run: Path) -> Counter[tuple[str, str]]:
+    return Counter((row["variant"], row["phase"]) for row in rows(run))
+
+
+PLANNED = {
+    ("plain", "search"): 3,
+    ("plain", "confirm"): 2,
+    ("fancy", "search"): 3,
+    ("fancy", "confirm"): 4,
+}
+
+
+def test_a_users_file_runs_from_a_folder_with_its_own_models_package(
+    momentune, trivial_file, tmp_path
+):
+    strange = tmp_path / "strange"
+    for name in ("models", "spaces", "search", "reports"):
+        (strange / name).mkdir(parents=True)
+        (strange / name / "__init__.py").write_text("raise ImportError('not ours')")
+    words = ("sweep", trivial_file, *SMALL, "--sampler", "random", "--scheduler", "none", "--out")
+    for place, name in ((strange, "there"), (tmp_path, "here")):
+        done = momentune(*words, tmp_path / name, cwd=place)
+        assert done.returncode == 0, done.stderr
+        assert counted(tmp_path / name) == PLANNED
+        assert (tmp_path / name / "report/index.html").exists()
+        assert (tmp_path / name / "report/report.md").exists()
+    assert results(tmp_path / "there") == results(tmp_path / "here")
+    assert not list((tmp_path / "here/tune/checkpoints").glob("trial-00000*"))
+    again = momentune("resume", tmp_path / "here")
+    assert again.returncode == 0
+    assert counted(tmp_path / "here") == PLANNED
+    best = momentune("best", tmp_path / "here", "--json")
+    assert json.loads(best.stdout)["variant"] in ("plain", "fancy")
+    assert "done" in momentune("status", tmp_path / "here").stdout
+
+
+ILL = """
+from dataclasses import replace
+from trivial import contenders, ill, trivial
+space = replace(trivial, name="ill", variants=[
+    contenders(ill, how="well")[0],
+    *[replace(contenders(ill, how=how)[1], name=how.replace(" ", "-"), controls={})
+      for how in ("raises", "exits", "leaves", "becomes NaN")],
+])
+"""
+
+
+def test_trials_that_fail_in_any_way_are_told_and_the_sweep_goes_on(
+    momentune, trivial_file, tmp_path
+):
+    path = trivial_file.parent / "ill.py"
+    path.write_text(ILL)
+    words = ("--trials", 2, "--seeds", 2, "--scheduler", "none")
+    done = momentune("sweep", f"{path}:space", *words, "--out", "X")
+    assert done.returncode == 1, done.stderr
+    assert "no search trial of variant exits" in done.stderr
+    reasons = {(r["variant"], r["state"], r["reason"]) for r in rows(tmp_path / "X")}
+    assert reasons == {
+        ("plain", "COMPLETE", ""),
+        ("raises", "FAIL", "exception"),
+        ("exits", "FAIL", "lost"),
+        ("leaves", "FAIL", "exception"),
+        ("becomes-NaN", "FAIL", "diverged"),
+    }
+    assert len(rows(tmp_path / "X")) == 10 + 2
+    report = (tmp_path / "X/report/report.md").read_text()
+    assert "no luck with x" in report
+
+
+def started(run: Path, trivial_file: Path, *words: object) -> subprocess.Popen[str]:
+    """A sweep of slow trials that has begun to report."""
+    slow = trivial_file.parent / "slow.py"
+    slow.write_text(
+        "from dataclasses import replace\nfrom trivial import contenders, descend, trivial\n"
+        "space = replace(trivial, variants=contenders(descend, pause=0.5))\n"
+    )
+    command = [str(Path(sys.executable).parent / "momentune"), "sweep", f"{slow}:space"]
+    process = subprocess.Popen(
+        [*command, *map(str, SMALL), *map(str, words), "--out", str(run)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=run.parent,
+    )
+    deadline = time.monotonic() + 90
+    while not ((run / "metrics.jsonl").exists() and (run / "metrics.jsonl").stat().st_size):
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    return process
+
+
+def test_ctrl_c_leaves_a_run_that_resumes(momentune, trivial_file, tmp_path):
+    process = started(tmp_path / "X", trivial_file)
+    second = momentune("resume", tmp_path / "X")
+    assert second.returncode == 2
+    assert "another process is running" in second.stderr
+    assert "search" in momentune("status", tmp_path / "X").stdout
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert f"momentune resume {tmp_path / 'X'}" in errors
+    states = {row["state"] for row in rows(tmp_path / "X")}
+    assert "RUNNING" not in states
+    assert (tmp_path / "X/report/index.html").exists()
+    assert momentune("resume", tmp_path / "X").returncode == 0
+    assert counted(tmp_path / "X") == PLANNED
+    assert {row["state"] for row in rows(tmp_path / "X")} <= {"COMPLETE", "PRUNED"}
+
+
+def test_a_time_budget_stops_a_sweep_that_resumes(momentune, trivial_file, tmp_path):
+    process = started(tmp_path / "X", trivial_file, "--time-budget", "12s", "--trials", "99")
+    out, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    assert "the time budget is used up" in out
+    assert {row["state"] for row in rows(tmp_path / "X")} <= {"COMPLETE", "PRUNED", "WAITING"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", range(10))
+def test_a_killed_driver_loses_nothing(momentune, tmp_path, moment):
+    """Kill -9 at ten moments from the first report to the last, in both phases."""
+    run = tmp_path / "X"
+    words = ("digits-lstm", "--trials", 6, "--seeds", 2, "--out", run)
+    command = [str(Path(sys.executable).parent / "momentune"), "sweep", *map(str, words)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    reports = moment * _reports_of_a_whole_sweep(momentune, tmp_path) // 10 + 1
+    while _lines(run / "metrics.jsonl") < reports and process.poll() is None:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert momentune("report", run).returncode == 0
+    before = {r["trial"]: r for r in rows(run) if r["state"] in ("COMPLETE", "PRUNED", "FAIL")}
+    again = momentune("resume", run)
+    assert again.returncode == 0, again.stderr
+    after = {row["trial"]: row for row in rows(run)}
+    assert len(after) == len(rows(run))
+    for number, row in before.items():
+        assert {n: after[number][n] for n in row} == row
+    assert counted(run) == {
+        ("lstm", "search"): 6,
+        ("lstm", "confirm"): 2,
+        ("momentum_lstm", "search"): 6,
+        ("momentum_lstm", "confirm"): 6,
+    }
+    assert {row["state"] for row in after.values()} <= {"COMPLETE", "PRUNED"}
+    assert (run / "report/index.html").exists()
+
+
+def _lines(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+_WHOLE: list[int] = []
+
+
+def _reports_of_a_whole_sweep(momentune, tmp_path) -> int:
+    """How many reports a sweep makes that nobody kills; measured once."""
+    if not _WHOLE:
+        run = tmp_path / "whole"
+        done = momentune("sweep", "digits-lstm", "--trials", 6, "--seeds", 2, "--out", run)
+        assert done.returncode == 0, done.stderr
+        _WHOLE.append(_lines(run / "metrics.jsonl"))
+    return _WHOLE[0]

@@ -1,0 +1,73 @@
+import pickle
+from dataclasses import replace
+
+import optuna
+import pytest
+from momentune.models import Digits
+from momentune.spaces import Float, Space, Variant, catalogued
+
+
+def echo(**given):
+    yield given
+
+
+def reserved(x, epochs, seed, test, checkpoint, task):
+    yield {"x": x, "epochs": epochs, "seed": seed, "test": test, "task": task}
+
+
+def test_a_run_is_given_only_what_it_names():
+    space = Space("s", variants=[Variant("a", run=reserved)], parameters={"x": 1}, task=Digits)
+    told = next(space.train(space.variant("a"), {"x": 1}, epochs=2, seed=3, test=True))
+    assert told == {"x": 1, "epochs": 2, "seed": 3, "test": True, "task": space.loaded_task}
+    plain = Space("s", variants=[Variant("a", run=echo)])
+    assert next(plain.train(plain.variant("a"), {"y": 2}, epochs=1, seed=0)) == {"y": 2}
+
+
+def test_data_stay_at_home_when_a_space_travels():
+    space = catalogued("digits-lstm")
+    assert space.loaded_task is not None
+    assert "loaded_task" not in vars(pickle.loads(pickle.dumps(space)))
+
+
+def test_a_control_changes_only_what_it_says():
+    variant = catalogued("digits-lstm").variant("momentum_lstm")
+    values = {"momentum": 0.5, "step": 0.4, "lr": 0.1}
+    assert variant.controlled(None, values) == values
+    assert variant.controlled("no_momentum", values) == {**values, "momentum": 0.0}
+    assert variant.controlled("same_gain", values) == {**values, "momentum": 0.0, "step": 0.8}
+
+
+def test_the_digest_follows_what_decides_the_trials_and_nothing_else():
+    space = catalogued("digits-lstm")
+    digest = space.to_json()["digest"]
+    assert replace(space).to_json()["digest"] == digest
+    assert replace(space, trials=99).to_json()["digest"] == digest
+    wider = {**space.parameters, "lr": Float(1e-5, 1.0, log=True)}
+    assert replace(space, parameters=wider).to_json()["digest"] != digest
+
+
+def test_suggestions_come_from_the_trial_and_hold_every_parameter():
+    space = catalogued("digits-lstm")
+    variant = space.variant("momentum_lstm")
+    trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0)).ask()
+    values = space.suggest(variant, trial)
+    assert set(values) == {*space.parameters, *variant.parameters}
+    assert trial.params.items() <= values.items()
+
+
+def test_an_unknown_variant_is_told_with_the_known_ones():
+    with pytest.raises(KeyError, match="it has: lstm, momentum_lstm"):
+        catalogued("digits-lstm").variant("gru")
+
+
+def test_the_same_seed_gives_the_same_training():
+    space = catalogued("digits-lstm")
+    variant = space.variant("momentum_lstm")
+    runs = [
+        [
+            {n: v for n, v in metrics.items() if n != "seconds"}
+            for metrics in space.train(variant, space.middle(variant), epochs=2, seed=seed)
+        ]
+        for seed in (5, 5, 6)
+    ]
+    assert runs[0] == runs[1] != runs[2]
