@@ -309,7 +309,9 @@ def _end(folder: Path, outcome: Outcome, console: Console) -> None:
     if outcome.ending == "out of time":
         console.print(f"the time budget is used up; to go on: momentune resume {folder}")
     for variant in outcome.failed_variants:
-        typer.echo(f"no search trial of variant {variant} came to a result; the report says why", err=True)
+        typer.echo(
+            f"no search trial of variant {variant} came to a result; the report says why", err=True
+        )
     if outcome.failed_variants:
         raise typer.Exit(FAILED)
 

@@ -6,6 +6,7 @@ trials of its own variant, and what the rungs hold lives in the ledger and survi
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
@@ -17,11 +18,12 @@ def settings(name: str, epochs: int) -> dict[str, Any]:
     """All settings of a scheduler for trainings of that length, as plan.json freezes them.
 
     ASHA (Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020): of the
-    trials that reach a rung (here epochs/9, epochs/3), the best third goes on.
+    trials that reach a rung (here a ninth and a third of the epochs), the best third goes on. The
+    rungs are rounded up, so that none lies just before the end, where stopping would save nothing.
     """
     if name == "none":
         return {"name": "none"}
-    return {"name": "asha", "min_epochs": max(1, epochs // 9), "reduction_factor": 3}
+    return {"name": "asha", "min_epochs": math.ceil(epochs / 9), "reduction_factor": 3}
 
 
 def pruner(settings: dict[str, Any]) -> BasePruner:

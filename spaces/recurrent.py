@@ -36,22 +36,24 @@ digits_lstm = Space(
     ),
     task=Digits,
     parameters={
-        "hidden_size": Choice([32, 64]),
-        "lr": Float(1e-3, 3e-2, log=True),
-        "batch_size": 64,
+        "hidden_size": Choice([32, 48, 64]),
+        "lr": Float(4e-3, 3e-2, log=True),
+        "batch_size": 32,
+        # The last epoch is what is judged; at a constant rate it jumps by 2 points of accuracy.
+        "schedule": "cosine",
     },
     variants=[
         Variant("lstm", network=_lstm, baseline=True),
         Variant(
             "momentum_lstm",
             network=_momentum_lstm,
-            # The paper searches momentum in {0, .1, .3, .6, .9} and step in {.1, .3, .6, .9, 1}
-            # (section 1.6.2); the ranges below hold that grid.
-            parameters={"momentum": Float(0.0, 0.9), "step": Float(0.1, 1.0, log=True)},
+            # The paper's grids are momentum 0 … 0.9 and step 0.1 … 1 (section 1.6.2), for 784
+            # pixels. Here, at 64, a step of 0.1 hardly learns, and 2 may be better than 1.
+            parameters={"momentum": Float(0.0, 0.9), "step": Float(0.3, 3.0, log=True)},
             controls={"no_momentum": {"momentum": 0.0}, "same_gain": _same_gain},
         ),
     ],
-    trials=12,
+    trials=16,
     epochs=30,
-    seeds=5,
+    seeds=10,
 )

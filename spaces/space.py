@@ -214,5 +214,6 @@ def _encode(parameters: Parameters | DefineByRun) -> dict[str, Any]:
 
 def _encode_control(control: Control) -> dict[str, Any]:
     if callable(control):
-        return {"described": inspect.getdoc(control) or "computed from the variant's parameters"}
+        told = inspect.getdoc(control) or "computed from the variant's parameters"
+        return {"described": told[:1].lower() + told[1:]}  # it goes on in a sentence
     return dict(control)

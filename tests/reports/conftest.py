@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
-from momentune.reports import write_report
 from optuna.distributions import (
     BaseDistribution,
     FloatDistribution,
@@ -24,6 +23,8 @@ from optuna.distributions import (
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
+
+from momentune.reports import write_report
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

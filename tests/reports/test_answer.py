@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from momentune.reports import answer, concerns, load_run
 from momentune.reports.answer import described
 

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from momentune.reports.cards import CARDS
 
 CHROMIUM = Path("/usr/bin/chromium")

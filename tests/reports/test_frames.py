@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from momentune.reports import Run, RunError, load_run, read_table, write_tables
 from pandas.testing import assert_frame_equal
+
+from momentune.reports import Run, RunError, load_run, read_table, write_tables
 
 WHO = ["trial", "variant", "control", "phase", "seed"]
 

@@ -12,9 +12,10 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import momentune.reports.cards as cards_module
 import pandas as pd
 import pytest
+
+import momentune.reports.cards as cards_module
 from momentune.reports import RunError, load_run, write_report
 from momentune.reports.cards import CARDS, build
 from momentune.reports.markdown import code_block, escape

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from momentune.reports.statistics import holm, mean_interval, paired_difference
 from scipy import stats
+
+from momentune.reports.statistics import holm, mean_interval, paired_difference
 
 
 def test_interval_by_hand() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+
 from momentune.search.launch import Request, make_plan, quiet_optuna
 from momentune.search.ledger import Ledger
 from momentune.search.plan import Plan

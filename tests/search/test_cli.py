@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+
 from momentune.search.cli import _seconds
 from momentune.search.plan import BadInput
 

@@ -8,12 +8,13 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from optuna.trial import TrialState
+
 from momentune.models import Digits
 from momentune.search.ledger import Ledger
 from momentune.search.plan import BadInput, Plan
 from momentune.search.sweep import Sweep, run_serially
 from momentune.spaces import Space, Variant, catalogued
-from optuna.trial import TrialState
 
 from .conftest import books, planned
 from .trivial import contenders, descend, ill, trivial

@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+
 from momentune.models import LSTM, Digits, SequenceClassifier
 from momentune.spaces import CATALOGUE, Float, Space, SpaceError, Variant, catalogued, check
 

@@ -1,6 +1,7 @@
 import sys
 
 import pytest
+
 from momentune.spaces import SpaceError, load
 
 GOOD = """

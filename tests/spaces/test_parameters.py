@@ -4,6 +4,7 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from momentune.spaces import Choice, Float, Int, describe, middle
 from momentune.spaces.parameters import Middle, problem, suggest, to_json
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import optuna
 import pytest
+
 from momentune.models import Digits
 from momentune.spaces import Float, Space, Variant, catalogued
 
