@@ -56,8 +56,7 @@ def frozen_trials(path: Path, plan: dict[str, Any]) -> Iterator[tuple[str, str, 
     """
     storage = _storage(path, str(plan.get("storage") or "journal.log"))
     studies = {study.study_name: study._study_id for study in storage.get_all_studies()}
-    # A database may hold many runs, so there the sweep prefixes its studies' names.
-    prefix = f"{plan['name']}@{plan['created']}/" if "://" in str(plan.get("storage")) else ""
+    prefix = plan.get("study_prefix") or ""  # a database may hold many runs
     for variant in plan["space"]["variants"]:
         for phase in PHASES:
             study = studies.get(f"{prefix}{variant['name']}/{phase}")

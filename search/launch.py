@@ -82,10 +82,11 @@ def make_plan(loaded: Loaded, request: Request) -> Plan:
     if request.data is not None and not request.data.is_dir():
         raise BadInput(f"--data {request.data} is no directory")
     epochs = request.epochs or space.epochs
+    created = datetime.now(UTC).isoformat(timespec="milliseconds")
     return Plan(
         name=space.name,
         command=shlex.join(["momentune", *sys.argv[1:]]),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=created,
         space={
             **space.to_json(),
             "reference": loaded.reference,
@@ -102,6 +103,7 @@ def make_plan(loaded: Loaded, request: Request) -> Plan:
         gpus=request.gpus,
         time_budget=request.time_budget,
         storage=request.storage or "journal.log",
+        study_prefix=f"{space.name}@{created}/" if request.storage else "",
         data=str(request.data.resolve()) if request.data else None,
         versions=environment.versions(),
         git=environment.revision(Path(__file__).parent),

@@ -39,6 +39,7 @@ class Plan:
         gpus: likewise.
         time_budget: seconds for one start of the sweep, None for no limit.
         storage: the ledger's: a file in the run directory, or a URL.
+        study_prefix: what the names of its studies begin with, for a database that holds many runs.
         data: the folder of data files that tasks look in, None for what packages bring.
         versions: of Python and the packages.
         git: the code's revision, None outside a checkout.
@@ -60,6 +61,7 @@ class Plan:
     gpus: float
     time_budget: float | None
     storage: str
+    study_prefix: str
     data: str | None
     versions: dict[str, str]
     git: dict[str, Any] | None
@@ -82,9 +84,7 @@ class Plan:
 
     def study_name(self, variant: str, phase: str) -> str:
         """What the study of a variant and phase is called in the ledger's storage."""
-        # A database may hold many runs; a run directory's journal holds one.
-        shared = f"{self.name}@{self.created}/" if "://" in self.storage else ""
-        return f"{shared}{variant}/{phase}"
+        return f"{self.study_prefix}{variant}/{phase}"
 
     def planned(self, variant: str, phase: str) -> int:
         """How many trials a variant has in a phase."""

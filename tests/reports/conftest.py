@@ -125,7 +125,7 @@ class Writer:
             self.storage = JournalStorage(JournalFileBackend(str(self.path / self.plan["storage"])))
 
     def study(self, variant: str, phase: str) -> optuna.Study:
-        name = f"{variant}/{phase}"
+        name = f"{self.plan.get('study_prefix', '')}{variant}/{phase}"
         if name not in self.studies:
             self.studies[name] = optuna.create_study(
                 study_name=name, storage=self.storage, direction=self.plan["space"]["direction"]

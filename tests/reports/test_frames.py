@@ -183,7 +183,7 @@ def test_a_run_can_be_read_at_every_moment(make_sweep: Any) -> None:
 
 
 def test_the_ledger_may_live_in_a_database(tmp_path: Path, writer: Any) -> None:
-    made = writer(storage=f"sqlite:///{tmp_path}/trials.db")
+    made = writer(storage=f"sqlite:///{tmp_path}/trials.db", study_prefix="one of many/")
     made.trial("lstm", curve=[0.5, 0.6])
     assert load_run(made.path).trials["value"].tolist() == [0.6]
 

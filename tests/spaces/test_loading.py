@@ -40,8 +40,8 @@ def test_a_file_called_like_a_library_replaces_nothing(tmp_path):
 
 def test_the_neighbours_that_a_file_imports_travel_with_it(tmp_path):
     write(tmp_path, "def run(x):\n    yield {'validation_loss': x}\n", "neighbour_of_space.py")
-    path = write(tmp_path, "from neighbour_of_space import run\n" + GOOD.replace("def run(x):\n", "")
-                 .replace("    yield {\"validation_loss\": x}\n", ""))  # fmt: skip
+    own = GOOD.replace("def run(x):", "def unused(x):")
+    path = write(tmp_path, "from neighbour_of_space import run" + own)
     assert {m.__name__ for m in load(str(path)).modules} >= {"neighbour_of_space"}
 
 
