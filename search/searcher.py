@@ -34,6 +34,7 @@ class Bridge:
 
     def __init__(self, sweep: Sweep, checkpoints: Path) -> None:
         self.sweep = sweep
+        self.slots = sweep.plan.concurrency
         self.error: Exception | None = None
         self._checkpoints = checkpoints
         self._trials: dict[str, Trial] = {}
@@ -130,6 +131,7 @@ class SweepScheduler(FIFOScheduler):
         TrialScheduler.__init__(self)
         self._bridge = bridge
         self._added: deque[TuneTrial] = deque()
+        self._keeping = False
 
     def on_trial_result(
         self, tune_controller: object, trial: TuneTrial, result: dict[str, Any]
@@ -144,7 +146,17 @@ class SweepScheduler(FIFOScheduler):
 
     def on_trial_add(self, tune_controller: object, trial: TuneTrial) -> None:
         """Queues it."""
+        if not self._keeping:
+            self._keep_idle_workers(tune_controller, trial)
         self._added.append(trial)
+
+    def _keep_idle_workers(self, tune_controller: object, trial: TuneTrial) -> None:
+        # Tune ends every idle worker but one. Between the phases all are idle for a moment, and a
+        # new one costs seconds: slots were empty for a quarter of a short sweep.
+        self._keeping = True
+        cache = getattr(tune_controller, "_actor_cache", None)
+        if cache is not None:
+            cache.increase_max(trial.placement_group_factory, by=self._bridge.slots)
 
     def choose_trial_to_run(self, tune_controller: object) -> TuneTrial | None:
         """The first that has not started; Tune's own search for it grows with the sweep."""
