@@ -296,6 +296,9 @@ def _run(folder: Path, plan: Plan, loaded: Loaded, address: str | None) -> None:
     except KeyboardInterrupt:
         typer.echo(f"interrupted; to go on: momentune resume {folder}", err=True)
         sys.exit(INTERRUPTED)
+    except OSError as error:  # a full disk, say: what is written stays, and can be gone on with
+        typer.echo(f"stopped: {error}. When that is mended: momentune resume {folder}", err=True)
+        sys.exit(FAILED)
     _end(folder, outcome, console)
 
 
@@ -309,9 +312,7 @@ def _end(folder: Path, outcome: Outcome, console: Console) -> None:
     if outcome.ending == "out of time":
         console.print(f"the time budget is used up; to go on: momentune resume {folder}")
     for variant in outcome.failed_variants:
-        typer.echo(
-            f"no search trial of variant {variant} came to a result; the report says why", err=True
-        )
+        typer.echo(f"variant {variant} has no confirmed result; the report says why", err=True)
     if outcome.failed_variants:
         raise typer.Exit(FAILED)
 

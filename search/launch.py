@@ -19,7 +19,7 @@ from rich.console import Console
 
 from . import environment, sampling, scheduling
 from .ledger import Ledger
-from .plan import BadInput, Plan, needed_space
+from .plan import BadInput, Plan, check_unchanged
 from .progress import shown
 from .sweep import Sweep
 
@@ -133,7 +133,7 @@ def run(
         BadInput: the space has changed since it was planned, another driver works on the run, or
             no cluster answers.
     """
-    needed_space(plan, loaded.space)
+    check_unchanged(plan, loaded.space)
     if loaded.source != plan.space["source"]:
         console.print(
             f"note: {plan.space['reference']} was edited since the sweep was planned; its space is "
@@ -141,7 +141,7 @@ def run(
         )
     with quiet_optuna(), Ledger.locked(folder, plan) as ledger:
         if ledger.done:
-            return Outcome("done", Sweep(plan, loaded.space, ledger).failed_variants())
+            return Outcome("done", ledger.failed_variants)
         return _on_ray(folder, plan, loaded, ledger, address, console)
 
 
@@ -170,7 +170,7 @@ def _on_ray(
         raise RuntimeError(
             f"Ray Tune ended before the sweep did; nothing is lost: momentune resume {folder}"
         )
-    return Outcome(ending, sweep.failed_variants())
+    return Outcome(ending, ledger.failed_variants)
 
 
 @contextmanager

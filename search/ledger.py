@@ -175,6 +175,17 @@ class Ledger:
             for phase in PHASES
         )
 
+    @property
+    def failed_variants(self) -> list[str]:
+        """The variants that are through without one confirmed result."""
+        return [
+            variant
+            for variant in self.plan.variants
+            if self.searched(variant)
+            and self.finished(variant, "confirm") >= self.planned(variant, "confirm")
+            and not self.counts(variant, "confirm")[TrialState.COMPLETE]
+        ]
+
     def best_value(self, variant: str) -> float | None:
         """The value of a variant's best search trial of full length, so far; None without one."""
         book = self._books.get((variant, "search"))
@@ -341,13 +352,13 @@ class Ledger:
 
     def _log(self, trial: Trial, step: int, metrics: Metrics) -> None:
         assert self._metrics is not None
-        line = {
+        own = {
             "trial": trial.number,
             "attempt": trial.attempt,
             "step": step,
             "time": round(datetime.now(UTC).timestamp(), 3),
-            **{name: _finite(value) for name, value in metrics.items()},
         }
+        line = own | {n: _finite(value) for n, value in metrics.items() if n not in own}
         self._metrics.write(json.dumps(line, allow_nan=False, default=str).encode() + b"\n")
         self._metrics.flush()
 

@@ -154,7 +154,7 @@ def make_run_directory(folder: Path) -> None:
         ) from error
 
 
-def needed_space(plan: Plan, space: Space) -> None:
+def check_unchanged(plan: Plan, space: Space) -> None:
     """Checks that a space is still the one that was planned.
 
     Raises:

@@ -103,13 +103,6 @@ class Sweep:
             failure = _missing(key, live.metrics or {}, live.step)
         self._fail(live, failure)
 
-    def failed_variants(self) -> list[str]:
-        """Variants whose search is over without a single complete trial."""
-        ledger = self.ledger
-        return [
-            v for v in self.plan.variants if ledger.searched(v) and not ledger.planned(v, "confirm")
-        ]
-
     def _next_search(self) -> Trial | None:
         def begun(variant: str) -> int:
             return self.ledger.made(variant, "search") - self.ledger.waiting(variant, "search")

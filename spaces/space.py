@@ -172,7 +172,8 @@ class Space:
         if variant.run is not None:
             context["task"] = self.loaded_task
             wanted = inspect.signature(variant.run).parameters
-            yield from variant.run(**values, **{n: v for n, v in context.items() if n in wanted})
+            named = {n: v for n, v in context.items() if n in wanted}
+            yield from _plain(variant.run(**values, **named))
             return
         task, network = self.loaded_task, variant.network
         if task is None or network is None:
@@ -180,7 +181,7 @@ class Space:
         training = {n: v for n, v in values.items() if n in TRAINING_PARAMETERS}
         architecture = {n: v for n, v in values.items() if n not in TRAINING_PARAMETERS}
         built = build(lambda: network(task, **architecture), seed)
-        yield from fit(built, task, **training, **context)
+        yield from _plain(fit(built, task, **training, **context))
 
     def to_json(self) -> dict[str, Any]:
         """The space as plan.json holds it, with a digest of everything that decides its trials."""
@@ -204,6 +205,23 @@ class Space:
         }
         canonical = json.dumps(described, sort_keys=True).encode()
         return {**described, "digest": hashlib.sha256(canonical).hexdigest()}
+
+
+def _plain(reports: Iterator[Metrics]) -> Iterator[Metrics]:
+    """The reports with Python's own numbers, so that they travel to where torch is not known."""
+    for metrics in reports:
+        if not isinstance(metrics, Mapping):
+            raise TypeError(
+                "a training yields one dict of metrics per epoch, such as "
+                f"{{'validation_loss': 0.3}}, but it yielded {metrics!r}"
+            )
+        yield {str(name): _number(value) for name, value in metrics.items()}
+
+
+def _number(value: Any) -> Any:
+    """A tensor or array of one element as its number; anything else as it is."""
+    single = getattr(value, "ndim", None) == 0 and hasattr(value, "item")
+    return value.item() if single else value
 
 
 def _encode(parameters: Parameters | DefineByRun) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def test_a_failing_trial_is_told_with_its_reason_and_the_sweep_goes_on(
         sweep = Sweep(plan, space, ledger)
         run_serially(sweep)
         assert sweep.done
-        assert sweep.failed_variants() == ["fancy"]
+        assert ledger.failed_variants == ["fancy"]
     found = books(tmp_path / "run", plan)
     assert all(t.state is TrialState.FAIL for t in found["fancy/search"])
     outcomes = [t.user_attrs["outcome"] for t in found["fancy/search"]]

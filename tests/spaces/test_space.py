@@ -1,8 +1,10 @@
 import pickle
 from dataclasses import replace
 
+import numpy as np
 import optuna
 import pytest
+import torch
 
 from momentune.models import Digits
 from momentune.spaces import Float, Space, Variant, catalogued
@@ -72,3 +74,23 @@ def test_the_same_seed_gives_the_same_training():
         for seed in (5, 5, 6)
     ]
     assert runs[0] == runs[1] != runs[2]
+
+
+@pytest.mark.parametrize("number", [np.float32(0.5), np.array(0.5), torch.tensor(0.5), 0.5])
+def test_reports_hold_plain_numbers_wherever_they_come_from(number):
+    def run():
+        yield {"validation_loss": number}
+
+    space = Space("s", variants=[Variant("a", run=run)])
+    (report,) = space.train(space.variant("a"), {}, epochs=1, seed=0)
+    assert report == {"validation_loss": 0.5}
+    assert type(report["validation_loss"]) is float
+
+
+def test_a_training_that_yields_no_dict_is_told():
+    def run():
+        yield 0.5
+
+    space = Space("s", variants=[Variant("a", run=run)])
+    with pytest.raises(TypeError, match=r"yields one dict of metrics per epoch.*yielded 0\.5"):
+        next(space.train(space.variant("a"), {}, epochs=1, seed=0))
