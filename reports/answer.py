@@ -176,8 +176,11 @@ def _cause(scene: _Scene, variant: str, control: str, override: dict[str, Any]) 
 
 _CAUSE = {
     (True, BETTER): "{part} is due to {idea}: {variant} also beats {known}, gain {gain}.",
-    (True, UNDECIDED): "the gain cannot be credited to {idea}: {known} does about as well, "
-    "difference {gain}, not enough evidence for either.",
+    (
+        True,
+        UNDECIDED,
+    ): "the gain cannot be credited to {idea} on this evidence: whether {known} does "
+    "as well is open, difference {gain}.",
     (True, WORSE): "the gain is not due to {idea}, which takes some of it away: {known} is better "
     "still, difference {gain}.",
     (False, BETTER): "{idea} does help: against {known} the gain is {gain}.",
@@ -305,7 +308,12 @@ def _why_missing(run: Run, variant: str) -> str:
             return f"{every} {phase} trial{'s' if len(ended) > 1 else ''} failed ({reasons(ended)})"
         if len(ended):
             break
-    complete = int(((trials["phase"] == "search") & (trials["state"] == "COMPLETE")).sum())
+    search = trials.loc[trials["phase"] == "search", "state"]
+    complete = int((search == "COMPLETE").sum())
+    if not complete and len(search) and search.isin(compare.DONE).all():
+        counts = search.str.lower().value_counts().items()
+        states = ", ".join(f"{count} {state}" for state, count in counts)
+        return f"no search trial reached the end of its training ({states})"
     return f"{plural(complete, 'search trial')} completed so far, none confirmed"
 
 

@@ -251,7 +251,8 @@ def _nothing_confirmed(run: Run, name: str | None) -> str:
     what = f"variant {name!r}" if name else "this run"
     return (
         f"a best configuration is one that finished its confirmation, but {what} has none yet "
-        f"({done} of {planned} planned trials are done); `momentune resume {run.path}` goes on"
+        f"({done} of {planned} planned trials are done); "
+        + ("the report says why" if done >= planned else f"`momentune resume {run.path}` goes on")
     )
 
 
@@ -270,5 +271,7 @@ def _native(value: Any, spec: Any) -> Any:
     """The value as the space wrote it, where a cell could hold only its text."""
     value = value.item() if isinstance(value, np.generic) else value
     spec = spec if isinstance(spec, dict) else {}
+    if spec.get("name") == "IntDistribution" and isinstance(value, float):
+        return int(value)  # a column that another variant fills with floats made it one
     written = [*(spec.get("attributes") or {}).get("choices", ()), spec.get("fixed", value)]
-    return next((w for w in written if str(w) == str(value)), value)
+    return next((w for w in written if w == value or str(w) == str(value)), value)

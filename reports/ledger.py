@@ -40,7 +40,7 @@ class ReadOnlyJournal(BaseJournalBackend):
                     return
                 raise RunError(
                     f"every line of {self._path} must be JSON, but line {number} is not: {error}; "
-                    "`momentune doctor` repairs a run directory"
+                    "put that file back from a backup, or take the line out"
                 ) from error
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:

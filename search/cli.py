@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .plan import BadInput, Plan, make_run_directory
+from .plan import BadInput, Plan, make_run_directory, resume_command
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+MOST = 2**53  # the largest seed: every reader of JSON and CSV holds it exactly
 
 
 class Sampler(StrEnum):
@@ -118,7 +119,7 @@ def sweep(
     seeds: Annotated[int | None, typer.Option(min=1, help="Fresh seeds to confirm with.")] = None,
     sampler: Annotated[Sampler, typer.Option(help="How to choose.")] = Sampler.tpe,
     scheduler: Annotated[Scheduler, typer.Option(help="How to stop early.")] = Scheduler.asha,
-    seed: Annotated[int, typer.Option(min=0, help="Of the whole sweep.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST, help="Of the whole sweep.")] = 0,
     concurrency: Annotated[
         int | None, typer.Option(min=1, help="Trials at a time; default: as many as fit.")
     ] = None,
@@ -164,7 +165,9 @@ def sweep(
     folder = out or Path("runs") / f"{plan.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     make_run_directory(folder)
     plan.save(folder)
-    _console().print(f"running {plan.name} in {folder}", highlight=False, soft_wrap=True)
+    going_on = resume_command(folder, address)
+    told = f"running {plan.name} in {folder}; after any interruption: {going_on}"
+    _console().print(told, highlight=False, soft_wrap=True)
     _run(folder, plan, loaded, address)
 
 
@@ -172,6 +175,10 @@ def sweep(
 def resume(run: RunFolder, address: Address = None) -> None:
     """Go on with an interrupted sweep: finished trials are kept, others go on where they were."""
     plan = Plan.load(run)
+    if address:
+        from .launch import check_address
+
+        check_address(address)
     _use_data(Path(plan.data) if plan.data else None)
     _run(run, plan, _load(plan.space["reference"]), address)
 
@@ -187,7 +194,7 @@ def status(run: RunFolder) -> None:
     with quiet_optuna():
         ledger = Ledger(run, plan)
         _console().print(table(plan, ledger))
-        state = "done" if ledger.done else f"not done; to go on: momentune resume {run}"
+        state = "done" if ledger.done else f"not done; to go on: {resume_command(run)}"
         _console().print(state, soft_wrap=True)
 
 
@@ -240,7 +247,7 @@ def train(
         typer.Option("--set", metavar="NAME=VALUE", help="A parameter; others: mid-range."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Default: the space's.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of this training.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST, help="Of this training.")] = 0,
     test: Annotated[bool, typer.Option("--test", help="Judge on test data at the end.")] = False,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Go on from this file if it is there, and keep it.")
@@ -265,12 +272,19 @@ def train(
         test=test,
         checkpoint=checkpoint,
     )
+    trained = False
     try:
         for metrics in reports:
+            trained = True
             shown = (
                 f"{n} {v:.4g}" if isinstance(v, float) else f"{n} {v}" for n, v in metrics.items()
             )
             console.print("  ".join(shown), soft_wrap=True, highlight=False)
+    except (ValueError, TypeError) as error:
+        if trained:
+            raise
+        # from the builder, or from training's own checks
+        raise BadInput(f"{variant} cannot be trained with these values: {error}") from error
     except ArithmeticError as error:  # a training that diverged is a result, not a crash
         typer.echo(f"{failure_of(error).reason}: {error}", err=True)
         raise typer.Exit(FAILED) from error
@@ -290,27 +304,27 @@ def main() -> None:
 def _run(folder: Path, plan: Plan, loaded: Loaded, address: str | None) -> None:
     from . import launch
 
-    console = _console()
+    console, going_on = _console(), resume_command(folder, address)
     try:
         outcome = launch.run(folder, plan, loaded, address=address, console=console)
     except KeyboardInterrupt:
-        typer.echo(f"interrupted; to go on: momentune resume {folder}", err=True)
+        typer.echo(f"interrupted; to go on: {going_on}", err=True)
         sys.exit(INTERRUPTED)
     except OSError as error:  # a full disk, say: what is written stays, and can be gone on with
-        typer.echo(f"stopped: {error}. When that is mended: momentune resume {folder}", err=True)
+        typer.echo(f"stopped: {error}. When that is mended: {going_on}", err=True)
         sys.exit(FAILED)
-    _end(folder, outcome, console)
+    _end(folder, outcome, going_on, console)
 
 
-def _end(folder: Path, outcome: Outcome, console: Console) -> None:
+def _end(folder: Path, outcome: Outcome, going_on: str, console: Console) -> None:
     """Writes the report, also of a part of a sweep, and leaves with the exit code."""
     if outcome.ending == "interrupted":
-        typer.echo(f"interrupted; nothing is lost. To go on: momentune resume {folder}", err=True)
+        typer.echo(f"interrupted; nothing is lost. To go on: {going_on}", err=True)
     console.print(f"report: {_report(folder)}", soft_wrap=True, highlight=False)
     if outcome.ending == "interrupted":
         raise typer.Exit(INTERRUPTED)
     if outcome.ending == "out of time":
-        console.print(f"the time budget is used up; to go on: momentune resume {folder}")
+        console.print(f"the time budget is used up; to go on: {going_on}", soft_wrap=True)
     for variant in outcome.failed_variants:
         typer.echo(f"variant {variant} has no confirmed result; the report says why", err=True)
     if outcome.failed_variants:
@@ -351,10 +365,7 @@ def _assigned(space: Space, variant: Variant, assignments: list[str]) -> dict[st
                 f"--set {assignment!r} must be NAME=VALUE with a parameter of {variant.name}: "
                 + ", ".join(known)
             )
-        try:
-            values[name] = json.loads(text)
-        except json.JSONDecodeError:
-            values[name] = text  # a plain word needs no quotes
+        values[name] = _read(text)
     return values
 
 
@@ -388,7 +399,17 @@ def _use_data(folder: Path | None) -> None:
 
 
 def _literal(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    """A value as `--set` reads it back: a text only in quotes where it would be read as another."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    return json.dumps(value) if _read(value) != value else value
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text  # a plain word needs no quotes
 
 
 def _text(error: Exception) -> str:

@@ -106,6 +106,8 @@ def ray_session(plan: Plan, address: str | None) -> Iterator[None]:
             ray.init(address="local", num_cpus=slots, include_dashboard=False, **quiet)
     except ConnectionError as error:
         raise BadInput(f"no Ray cluster answers at --address {address}: {error}") from error
+    # What goes wrong with a worker is told by the ledger and the report.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         yield
     finally:
@@ -113,7 +115,11 @@ def ray_session(plan: Plan, address: str | None) -> Iterator[None]:
 
 
 def run_on_ray(
-    sweep: Sweep, folder: Path, stop: StopSignal, modules: tuple[ModuleType, ...] = ()
+    sweep: Sweep,
+    folder: Path,
+    stop: StopSignal,
+    modules: tuple[ModuleType, ...] = (),
+    code: str | None = None,
 ) -> None:
     """Runs a sweep to its end, or until it is stopped. Ray must be running.
 
@@ -122,6 +128,7 @@ def run_on_ray(
         folder: its run directory.
         stop: asked all the time.
         modules: the user's own modules, sent to the workers by value.
+        code: the folder of the user's file, for what it imports late.
 
     Raises:
         Exception: whatever our own bookkeeping raised, after Tune has ended.
@@ -131,7 +138,7 @@ def run_on_ray(
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
     trainable = tune.with_resources(
-        tune.with_parameters(Training, space=sweep.space, data=plan.data),
+        tune.with_parameters(Training, space=sweep.space, data=plan.data, folder=code),
         {"cpu": plan.cpus, "gpu": plan.gpus},
     )
     tuner = tune.Tuner(

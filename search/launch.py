@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import re
 import shlex
+import socket
 import sys
 import time
 import warnings
@@ -19,7 +20,7 @@ from rich.console import Console
 
 from . import environment, sampling, scheduling
 from .ledger import Ledger
-from .plan import BadInput, Plan, check_unchanged
+from .plan import BadInput, Plan, check_unchanged, resume_command
 from .progress import shown
 from .sweep import Sweep
 
@@ -76,9 +77,12 @@ def make_plan(loaded: Loaded, request: Request) -> Plan:
     """Decides everything that a sweep needs to know before its first trial.
 
     Raises:
-        BadInput: more slots than this machine has CPUs, or a data folder that is none.
+        BadInput: more slots than this machine has CPUs or GPUs, a data folder that is none, or a
+            storage or cluster that does not answer.
     """
-    space = loaded.space
+    space, hardware = loaded.space, environment.hardware()
+    if request.address:
+        check_address(request.address)
     if request.data is not None and not request.data.is_dir():
         raise BadInput(f"--data {request.data} is no directory")
     epochs = request.epochs or space.epochs
@@ -98,30 +102,66 @@ def make_plan(loaded: Loaded, request: Request) -> Plan:
         seed=request.seed,
         sampler={"name": request.sampler, **sampling.SAMPLERS[request.sampler]},
         scheduler=scheduling.settings(request.scheduler, epochs),
-        concurrency=_slots(request),
+        concurrency=_slots(request, hardware),
         cpus=request.cpus,
         gpus=request.gpus,
         time_budget=request.time_budget,
-        storage=request.storage or "journal.log",
+        storage=_checked_storage(request.storage) if request.storage else "journal.log",
         study_prefix=f"{space.name}@{created}/" if request.storage else "",
         data=str(request.data.resolve()) if request.data else None,
         versions=environment.versions(),
         git=environment.revision(Path(__file__).parent),
-        hardware=environment.hardware(),
+        hardware=hardware,
     )
 
 
-def _slots(request: Request) -> int:
-    cores = os.cpu_count() or 1
-    fitting = max(1, int(cores / request.cpus))
-    wanted = request.concurrency or fitting
-    if wanted > fitting and request.address is None:
+def _slots(request: Request, hardware: dict[str, Any]) -> int:
+    if request.address is not None:
+        return request.concurrency or 1  # the cluster's size is Ray's to know
+    fitting = {"CPUs": hardware["cores"] or 1, "GPUs": len(hardware["gpus"])}
+    each = {"CPUs": request.cpus, "GPUs": request.gpus}
+    most = min(int(fitting[kind] / each[kind]) for kind in each if each[kind])
+    wanted = request.concurrency or max(1, most)
+    if wanted > most:
+        needed = " and ".join(f"{wanted * n:g} {kind}" for kind, n in each.items() if n)
+        there = " and ".join(f"{fitting[kind]} {kind}" for kind, n in each.items() if n)
         raise BadInput(
-            f"--concurrency {wanted} with --cpus {request.cpus:g} needs {wanted * request.cpus:g} "
-            f"CPUs and this machine has {cores}; use at most --concurrency {fitting}, or fewer "
-            f"CPUs per trial (--cpus {cores / wanted:g})"
+            f"--concurrency {wanted} with --cpus {request.cpus:g} --gpus {request.gpus:g} needs "
+            f"{needed}, and this machine has {there}; fewer trials at a time, or a fraction for "
+            "each (--cpus 0.5), fit"
         )
     return wanted
+
+
+def _checked_storage(url: str) -> str:
+    """The URL, good from every directory, after a first look at the database.
+
+    Raises:
+        BadInput: it is no URL, or nothing answers there.
+    """
+    scheme, separator, place = url.partition(":///")
+    if scheme == "sqlite" and separator and not place.startswith("/"):
+        url = f"sqlite:///{Path(place).resolve()}"
+    shown = re.sub(r"//([^:/@]*):[^@]*@", r"//\1:***@", url)
+    if "://" not in url:
+        raise BadInput(f"--storage {shown} must be a database URL, such as sqlite:////tmp/runs.db")
+    try:
+        optuna.storages.RDBStorage(url)
+    except Exception as error:  # whatever the database's driver raises, or that there is none
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise BadInput(f"--storage {shown} cannot be used: {first}") from error
+    return url
+
+
+def check_address(address: str) -> None:
+    """Raises BadInput when nothing listens at a cluster's HOST:PORT; Ray would wait for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit()):
+        return  # "auto" and the like
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise BadInput(f"no Ray cluster answers at --address {address}: {error}") from error
 
 
 def run(
@@ -134,10 +174,11 @@ def run(
             no cluster answers.
     """
     check_unchanged(plan, loaded.space)
-    if loaded.source != plan.space["source"]:
+    now = (loaded.source, environment.versions(), environment.revision(Path(__file__).parent))
+    if now != (plan.space["source"], plan.versions, plan.git):
         console.print(
-            f"note: {plan.space['reference']} was edited since the sweep was planned; its space is "
-            "the same, but code that has changed may train differently from here on"
+            f"note: {plan.space['reference']}, a package or this project's code was changed since "
+            "the sweep was planned; code that has changed may train differently from here on"
         )
     with quiet_optuna(), Ledger.locked(folder, plan) as ledger:
         if ledger.done:
@@ -158,8 +199,9 @@ def _on_ray(
     deadline = time.monotonic() + plan.time_budget if plan.time_budget else None
     stop = StopSignal(deadline)
     sweep = Sweep(plan, loaded.space, ledger, stop)
-    with interruptible(stop), ray_session(plan, address), shown(sweep, console):
-        run_on_ray(sweep, folder, stop, loaded.modules)
+    # Ray installs a handler of its own for SIGTERM when it starts, so ours come after it.
+    with ray_session(plan, address), interruptible(stop), shown(sweep, console):
+        run_on_ray(sweep, folder, stop, loaded.modules, loaded.folder)
     if ledger.done:
         ending: Ending = "done"
     elif stop.interrupted:
@@ -168,7 +210,8 @@ def _on_ray(
         ending = "out of time"
     else:
         raise RuntimeError(
-            f"Ray Tune ended before the sweep did; nothing is lost: momentune resume {folder}"
+            "Ray Tune ended before the sweep did; nothing is lost: "
+            + resume_command(folder, address)
         )
     return Outcome(ending, ledger.failed_variants)
 

@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
@@ -95,7 +95,7 @@ class Ledger:
         self._metrics: IO[bytes] | None = None
         if writable:
             _mend(folder)
-        self._storage = _storage(folder, plan)
+        self._storage = _storage(folder, plan, writable)
         self._books: dict[tuple[str, Phase], _Book] = {}
         self._running: dict[int, tuple[optuna.Trial, Set[int]]] = {}
         for variant in plan.variants:
@@ -187,7 +187,7 @@ class Ledger:
         ]
 
     def best_value(self, variant: str) -> float | None:
-        """The value of a variant's best search trial of full length, so far; None without one."""
+        """The value of a variant's best search trial that ran to its end, so far; None without."""
         book = self._books.get((variant, "search"))
         return book.best[0] if book and book.best else None
 
@@ -219,17 +219,21 @@ class Ledger:
         )
         return self._start(book, asked, trial)
 
-    def plan_confirmation(self, variant: str, params: dict[str | None, dict[str, Any]]) -> None:
+    def plan_confirmation(
+        self, variant: str, params: dict[str | None, dict[str, Any] | Failure]
+    ) -> None:
         """Writes down the confirm trials of a variant that are still missing, to wait.
 
         Args:
             variant: whose.
-            params: the parameters of each contender: by control, None for the variant itself.
+            params: the parameters of each contender, by control, None for the variant itself; a
+                failure where there are none, which is then the end of its trials.
         """
         book = self._books[variant, "confirm"]
         for index, (number, control, seed) in enumerate(self.plan.confirm_trials(variant)):
             if index < len(book):
                 continue  # already there before an interruption
+            given = params[control]
             trial = Trial(
                 number=number,
                 variant=variant,
@@ -237,12 +241,14 @@ class Ledger:
                 phase="confirm",
                 seed=seed,
                 epochs=self.plan.epochs,
-                params=params[control],
+                params={} if isinstance(given, Failure) else given,
                 index=index,
             )
-            attributes = {"trial": _identity(trial)}
-            book.study.add_trial(create_trial(state=TrialState.WAITING, user_attrs=attributes))
-            book.move(index, TrialState.WAITING)
+            attributes, state = {"trial": _identity(trial)}, TrialState.WAITING
+            if isinstance(given, Failure):
+                attributes, state = attributes | {"outcome": _outcome(given)}, TrialState.FAIL
+            book.study.add_trial(create_trial(state=state, user_attrs=attributes))
+            book.move(index, state)
 
     def next_confirm(self, variant: str) -> int:
         """The run-wide number of the confirm trial that `take` would start."""
@@ -336,14 +342,7 @@ class Ledger:
         os.fsync(self._metrics.fileno())  # the metrics are safe before the state says so
         asked, _ = self._running.pop(trial.number)
         started = datetime.fromisoformat(asked.user_attrs["attempt"]["started"])
-        outcome = {
-            "reason": failure.reason if failure else None,
-            "message": failure.message if failure else "",
-            "step": failure.step if failure else None,
-            "seconds": round((datetime.now(UTC) - started).total_seconds(), 3),
-            "traceback": failure.traceback if failure else "",
-        }
-        asked.set_user_attr("outcome", outcome)
+        asked.set_user_attr("outcome", _outcome(failure, datetime.now(UTC) - started))
         book = self._books[trial.variant, trial.phase]
         book.study.tell(asked, value, state)
         book.move(trial.index, state)
@@ -363,9 +362,9 @@ class Ledger:
         self._metrics.flush()
 
 
-def _storage(folder: Path, plan: Plan) -> BaseStorage:
+def _storage(folder: Path, plan: Plan, writable: bool) -> BaseStorage:
     if "://" in plan.storage:
-        return RDBStorage(plan.storage)
+        return RDBStorage(plan.storage, skip_table_creation=not writable)
     return JournalStorage(JournalFileBackend(str(folder / plan.storage)))
 
 
@@ -395,6 +394,17 @@ def _identity(trial: Trial) -> dict[str, Any]:
         "seed": trial.seed,
         "epochs": trial.epochs,
         "params": trial.params,
+    }
+
+
+def _outcome(failure: Failure | None, spent: timedelta = timedelta()) -> dict[str, Any]:
+    """What the study keeps about the end of a trial besides its state."""
+    return {
+        "reason": failure.reason if failure else None,
+        "message": failure.message if failure else "",
+        "step": failure.step if failure else None,
+        "seconds": round(spent.total_seconds(), 3),
+        "traceback": failure.traceback if failure else "",
     }
 
 

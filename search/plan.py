@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -132,6 +133,12 @@ class Plan:
         return cls(**content)
 
 
+def resume_command(folder: Path, address: str | None = None) -> str:
+    """What to type to go on with a run."""
+    where = ["--address", address] if address else []
+    return shlex.join(["momentune", "resume", str(folder), *where])
+
+
 def make_run_directory(folder: Path) -> None:
     """Makes the run directory, which must not exist, and shows that it can be written to.
 
@@ -141,7 +148,7 @@ def make_run_directory(folder: Path) -> None:
     if folder.exists():
         raise BadInput(
             f"--out {folder} exists; a sweep needs a new directory. To go on with the sweep in it: "
-            f"momentune resume {folder}"
+            f"{resume_command(folder)}"
         )
     try:
         folder.mkdir(parents=True)

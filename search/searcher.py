@@ -72,13 +72,19 @@ class Bridge:
         if self.error is None and trial.phase == "search":
             self._checkpoint(trial).unlink(missing_ok=True)
 
-    def lost(self, tune_id: str, error: BaseException | None) -> None:
-        """Notes that a worker died; `end` follows."""
-        kind = type(error).__name__ if error else "unknown"
-        reason: Reason = "oom" if kind == "OutOfMemoryError" else "lost"
-        first = next(iter(str(error).strip().splitlines()), "") if error else ""
-        message = f"the worker process ended before the training did ({kind}: {first})"
-        self._failures[tune_id] = Failure(reason=reason, message=message, traceback=str(error))
+    def lost(self, tune_id: str, error: BaseException | None, told: str) -> None:
+        """Notes that a worker died; `end` follows.
+
+        Args:
+            tune_id: whose.
+            error: Ray's, if it could be kept.
+            told: Ray's text of it, whose last line says what it was.
+        """
+        lines = (str(error) if error else told).strip().splitlines() or ["Ray does not say why"]
+        kind = f"{type(error).__name__}: {lines[0]}" if error else lines[-1]
+        reason: Reason = "oom" if "OutOfMemoryError" in kind else "lost"
+        message = f"the worker process ended before the training did ({kind})"
+        self._failures[tune_id] = Failure(reason=reason, message=message, traceback=told)
 
     def _checkpoint(self, trial: Trial) -> Path:
         return self._checkpoints / f"trial-{trial.number:06d}.pt"
@@ -142,7 +148,7 @@ class SweepScheduler(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: object, trial: TuneTrial) -> None:
         """A worker died."""
-        self._bridge.lost(trial.trial_id, trial.get_pickled_error())
+        self._bridge.lost(trial.trial_id, trial.get_pickled_error(), str(trial.get_error()))
 
     def on_trial_add(self, tune_controller: object, trial: TuneTrial) -> None:
         """Queues it."""

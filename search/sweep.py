@@ -122,9 +122,16 @@ class Sweep:
         # All contenders of a seed before the next seed: what stops early is paired all the same.
         return ledger.take(min(waiting, key=ledger.next_confirm)) if waiting else None
 
-    def _contenders(self, name: str) -> dict[str | None, dict[str, Any]]:
+    def _contenders(self, name: str) -> dict[str | None, dict[str, Any] | Failure]:
+        """Parameters of a variant's best trial and of its controls; a control may be impossible."""
         variant, best = self.space.variant(name), self.ledger.best_params(name)
-        return {c: variant.controlled(c, best) for c in (None, *self.plan.controls(name))}
+        found: dict[str | None, dict[str, Any] | Failure] = {}
+        for control in (None, *self.plan.controls(name)):
+            try:
+                found[control] = variant.controlled(control, best)
+            except ValueError as error:
+                found[control] = failure_of(error)
+        return found
 
     def _objective(self, data: str) -> str:
         return f"{data}_{self.plan.space['metric']}"
@@ -153,24 +160,3 @@ def _missing(key: str, metrics: Metrics, step: int) -> Failure:
         return Failure(reason="diverged", message=f"{key} is {value} at epoch {step}", step=step)
     message = f"the training must yield {key!r}, at epoch {step} it yielded: {', '.join(metrics)}"
     return Failure(reason="exception", message=message, step=step)
-
-
-def run_serially(sweep: Sweep) -> None:
-    """Runs a sweep in this process, one trial after the other, without Ray."""
-    while (trial := sweep.next()) is not None:
-        variant = sweep.space.variant(trial.variant)
-        reports = sweep.space.train(
-            variant,
-            trial.params,
-            epochs=trial.epochs,
-            seed=trial.seed,
-            test=trial.phase == "confirm",
-        )
-        failure = None
-        try:
-            for metrics in reports:
-                if not sweep.receive(trial.number, metrics):
-                    break
-        except Exception as error:
-            failure = failure_of(error)
-        sweep.end(trial.number, failure)

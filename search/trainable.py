@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -28,9 +29,16 @@ class Training(tune.Trainable):
     _reports: Iterator[dict[str, Any]] | None
 
     def setup(
-        self, config: dict[str, Any], *, space: Space | None = None, data: str | None = None
+        self,
+        config: dict[str, Any],
+        *,
+        space: Space | None = None,
+        data: str | None = None,
+        folder: str | None = None,
     ) -> None:
         """Remembers the sweep's space and takes the first trial."""
+        if folder is not None and folder not in sys.path:
+            sys.path.append(folder)  # where a training imports its file's neighbours late
         assert space is not None  # Tune hands it over; only its own signature has no such argument
         self._space = space
         if data is not None:
@@ -49,13 +57,11 @@ class Training(tune.Trainable):
             if self._reports is None:
                 self._reports = self._train()
             metrics = next(self._reports, None)
+            last = metrics is None or metrics.get("epoch", self.iteration + 1) >= self._trial.epochs
         except (Exception, SystemExit) as error:
             failure = failure_of(error, traceback.format_exc())
             return {FAILURE: failure.to_json(), "done": True}
-        if metrics is None:
-            return {"done": True}
-        last = metrics.get("epoch", self.iteration + 1) >= self._trial.epochs
-        return {METRICS: dict(metrics), "done": last}
+        return {METRICS: metrics or {}, "done": last}
 
     def cleanup(self) -> None:
         """Ends a training that is no longer wanted."""

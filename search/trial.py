@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast, get_args
 
 Phase = Literal["search", "confirm"]
 PHASES: tuple[Phase, Phase] = ("search", "confirm")
-Reason = Literal["diverged", "oom", "timeout", "lost", "exception", "stopped"]
+Reason = Literal["diverged", "oom", "lost", "exception"]
 
 _OUT_OF_MEMORY = {"MemoryError", "OutOfMemoryError"}
 
@@ -48,11 +48,6 @@ class Trial:
         """The trial that `to_json` wrote."""
         return cls(**json.loads(text))
 
-    @property
-    def contender(self) -> str:
-        """What is compared in the confirm phase: ``variant`` or ``variant/control``."""
-        return f"{self.variant}/{self.control}" if self.control else self.variant
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Failure:
@@ -88,7 +83,10 @@ def failure_of(error: BaseException, traceback: str = "") -> Failure:
     here, and everything else is ``exception``.
     """
     names = {cls.__name__ for cls in type(error).__mro__}
-    reason: Reason = getattr(error, "reason", "oom" if names & _OUT_OF_MEMORY else "exception")
-    message = str(error) if hasattr(error, "reason") else f"{type(error).__name__}: {error}"
-    step = getattr(error, "step", None)
-    return Failure(reason=reason, message=message, step=step, traceback=traceback)
+    own: Any = getattr(error, "reason", None)
+    if isinstance(own, str) and own in get_args(Reason):  # others' exceptions have other reasons
+        step = getattr(error, "step", None)
+        return Failure(reason=cast(Reason, own), message=str(error), step=step, traceback=traceback)
+    reason: Reason = "oom" if names & _OUT_OF_MEMORY else "exception"
+    message = f"{type(error).__name__}: {error}"
+    return Failure(reason=reason, message=message, traceback=traceback)

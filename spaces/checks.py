@@ -23,7 +23,12 @@ def check(space: Space) -> Space:
     Raises:
         SpaceError: with every problem found, one per line.
     """
-    problems = list(_problems(space))
+    try:
+        problems = list(_problems(space))
+    except (TypeError, AttributeError) as error:
+        raise SpaceError(
+            f"space {space.name!r} is not built as Space and Variant say: {error}"
+        ) from error
     if problems:
         raise SpaceError(f"space {space.name!r}: " + "\n  ".join(dict.fromkeys(problems)))
     return space
@@ -97,6 +102,14 @@ def _arguments(space: Space, variant: Variant) -> Iterator[str]:
     except Exception as error:
         yield f"the parameters of variant {variant.name!r} cannot be drawn: {error}"
         return
+    for name, value in values.items():
+        if name in {*TRAINING_CONTEXT, "task"}:
+            yield f"parameter {name!r} is set by the sweep itself; name yours otherwise"
+        if not isinstance(value, Value):
+            yield (
+                f"parameter {name!r} of variant {variant.name!r} must be drawn as a number, a "
+                + (f"text, a truth value or None, got {value!r}")
+            )
     target: Callable[..., Any]
     if variant.run is not None:
         what, target, given = "run", variant.run, set(values)
@@ -108,17 +121,12 @@ def _arguments(space: Space, variant: Variant) -> Iterator[str]:
         if missing := sorted(_required(fit_parameters()) - set(values)):
             yield f"training needs {_quoted(missing)}; add it to the space's parameters"
     yield from _binding(f"{what} of variant {variant.name!r}", target, given, provided)
-    for control, change in variant.controls.items():
+    for control in variant.controls:
         yield from _named("control", control)
-        changed = change(dict(values)) if callable(change) else change
-        if unknown := sorted(set(changed) - set(values)):
-            yield (
-                f"control {control!r} of variant {variant.name!r} sets {_quoted(unknown)}, which "
-                f"is none of its parameters: {', '.join(values)}"
-            )
-        odd = [n for n, value in changed.items() if not isinstance(value, Value)]
-        if odd:
-            yield f"control {control!r} of variant {variant.name!r} must set fixed values: {odd[0]}"
+        try:
+            variant.controlled(control, values)
+        except Exception as error:
+            yield str(error)
 
 
 def _binding(

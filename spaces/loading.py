@@ -24,6 +24,7 @@ class Loaded:
         space: checked and ready to run.
         reference: finds it again from any working directory.
         source: sha256 of the user's file; empty for the catalogue.
+        folder: where the user's file lies; None for the catalogue.
         modules: the user's own modules that it needs; they are not installed on the workers, so
             they travel there by value.
     """
@@ -31,6 +32,7 @@ class Loaded:
     space: Space
     reference: str
     source: str = ""
+    folder: str | None = None
     modules: tuple[ModuleType, ...] = field(default=(), compare=False)
 
 
@@ -41,7 +43,9 @@ def load(reference: str) -> Loaded:
         SpaceError: no such name (with the nearest ones) or file, a file that does not load or that
             defines no space or several, a space that cannot be searched.
     """
-    path, _, name = reference.partition(":")
+    path, name = reference, ""
+    if ":" in reference and reference.rpartition(":")[2].isidentifier():
+        path, _, name = reference.rpartition(":")
     if path.endswith(".py") or "/" in path or Path(path).is_file():
         return _from_file(Path(path), name)
     if reference not in CATALOGUE:
@@ -65,6 +69,7 @@ def _from_file(path: Path, name: str) -> Loaded:
         check(space),
         f"{path}:{found}",
         hashlib.sha256(content).hexdigest(),
+        str(path.parent),
         (module, *_neighbours(path.parent, set(sys.modules) - before - {module.__name__})),
     )
 
@@ -77,15 +82,17 @@ def _execute(path: Path) -> ModuleType:
         raise SpaceError(f"{path} is no Python file; a space file ends in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[unique] = module
-    sys.path.insert(0, str(path.parent))  # a space file may import its neighbours
+    sys.path.insert(0, str(path.parent))  # a space file may import its neighbours first
     try:
         spec.loader.exec_module(module)
     except SyntaxError as error:
         raise SpaceError(f"{path}, line {error.lineno}: {error.msg}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SpaceError(f"{path}{_line_in(path, error)}: {_said(error)}") from error
     finally:
         sys.path.remove(str(path.parent))
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # and its functions may do so later, but shadow nothing
     return module
 
 
@@ -123,11 +130,11 @@ def _lies_in(file: str | None, folder: Path) -> bool:
     return inside.is_relative_to(folder) and "site-packages" not in inside.parts
 
 
-def _line_in(path: Path, error: Exception) -> str:
+def _line_in(path: Path, error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == str(path)]
     return f", line {lines[-1]}" if lines else ""
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 from torch import nn
 
@@ -19,7 +20,8 @@ from . import parameters as _parameters
 from .parameters import Parameters, Values
 
 Metrics = dict[str, Any]
-"""What a training yields once an epoch; the names are in `Space.objective` and `Space.verdict`."""
+"""What a training yields once an epoch: ``validation_<metric>``, ``test_<metric>`` in the last one
+where test metrics are wanted, ``epoch`` from 1, and whatever else there is to know."""
 
 DefineByRun = Callable[[BaseTrial], Values]
 """Parameters that depend on each other: asks the Optuna trial, returns the values."""
@@ -64,11 +66,28 @@ class Variant:
     controls: Mapping[str, Control] = field(default_factory=dict)
 
     def controlled(self, control: str | None, values: Values) -> Values:
-        """The values of a control, given its variant's; the variant's own when control is None."""
+        """The values of a control, given its variant's; the variant's own when control is None.
+
+        Raises:
+            ValueError: the control computes no values, or such as no trial can have.
+        """
         if control is None:
             return dict(values)
-        change = self.controls[control]
-        return {**values, **(change(dict(values)) if callable(change) else change)}
+        change, told = self.controls[control], f"control {control!r} of variant {self.name!r}"
+        try:
+            changed = dict(change(dict(values)) if callable(change) else change)
+        except Exception as error:
+            raise ValueError(f"{told} fails with {type(error).__name__}: {error}") from error
+        if unknown := sorted(set(changed) - set(values)):
+            raise ValueError(
+                f"{told} sets {', '.join(map(repr, unknown))}, which is none of its parameters: "
+                + ", ".join(values)
+            )
+        for name, value in changed.items():
+            wrong = _parameters.problem(name, value)
+            if wrong or isinstance(value, BaseDistribution):
+                raise ValueError(f"{told} must set fixed values: {wrong or name}")
+        return {**values, **changed}
 
 
 @dataclass(frozen=True)
@@ -109,11 +128,6 @@ class Space:
         # A space travels to the workers; its data do not: each process loads its own.
         return {name: value for name, value in vars(self).items() if name != "loaded_task"}
 
-    @property
-    def baseline(self) -> Variant:
-        """The variant that the others are compared with."""
-        return next(variant for variant in self.variants if variant.baseline)
-
     def variant(self, name: str) -> Variant:
         """The variant of that name; KeyError with the known names."""
         for variant in self.variants:
@@ -121,10 +135,6 @@ class Space:
                 return variant
         known = ", ".join(variant.name for variant in self.variants)
         raise KeyError(f"space {self.name!r} has no variant {name!r}; it has: {known}")
-
-    def objective(self, phase: str) -> str:
-        """What decides in a phase: the validation metric in the search, the test metric after."""
-        return f"{'test' if phase == 'confirm' else 'validation'}_{self.deciding_metric}"
 
     @property
     def deciding_metric(self) -> str:
@@ -173,7 +183,7 @@ class Space:
             context["task"] = self.loaded_task
             wanted = inspect.signature(variant.run).parameters
             named = {n: v for n, v in context.items() if n in wanted}
-            yield from _plain(variant.run(**values, **named))
+            yield from _plain(variant.run(**values, **named), epochs)
             return
         task, network = self.loaded_task, variant.network
         if task is None or network is None:
@@ -181,10 +191,15 @@ class Space:
         training = {n: v for n, v in values.items() if n in TRAINING_PARAMETERS}
         architecture = {n: v for n, v in values.items() if n not in TRAINING_PARAMETERS}
         built = build(lambda: network(task, **architecture), seed)
-        yield from _plain(fit(built, task, **training, **context))
+        yield from _plain(fit(built, task, **training, **context), epochs)
 
     def to_json(self) -> dict[str, Any]:
-        """The space as plan.json holds it, with a digest of everything that decides its trials."""
+        """The space as plan.json holds it.
+
+        The digest is of what decides which trials there are and how they are compared: task, data,
+        metric, ranges, variants, controls. It cannot see the code of builders and functions, and
+        leaves out what is only said in words.
+        """
         described = {
             "name": self.name,
             "question": self.question,
@@ -203,25 +218,38 @@ class Space:
                 for variant in self.variants
             ],
         }
-        canonical = json.dumps(described, sort_keys=True).encode()
+        canonical = json.dumps(_without_words(described), sort_keys=True).encode()
         return {**described, "digest": hashlib.sha256(canonical).hexdigest()}
 
 
-def _plain(reports: Iterator[Metrics]) -> Iterator[Metrics]:
-    """The reports with Python's own numbers, so that they travel to where torch is not known."""
-    for metrics in reports:
+def _plain(reports: Iterator[Metrics], epochs: int) -> Iterator[Metrics]:
+    """So many epochs of reports, in Python's own numbers: they go where torch is not known."""
+    for count, metrics in enumerate(reports, start=1):
         if not isinstance(metrics, Mapping):
             raise TypeError(
                 "a training yields one dict of metrics per epoch, such as "
                 f"{{'validation_loss': 0.3}}, but it yielded {metrics!r}"
             )
-        yield {str(name): _number(value) for name, value in metrics.items()}
+        report = {str(name): _number(value) for name, value in metrics.items()}
+        epoch = report.setdefault("epoch", count)
+        if not isinstance(epoch, int) or epoch < 1:
+            raise ValueError(f"'epoch' must be a whole number from 1 on, got {epoch!r}")
+        yield report
+        if epoch >= epochs:
+            return
 
 
 def _number(value: Any) -> Any:
     """A tensor or array of one element as its number; anything else as it is."""
     single = getattr(value, "ndim", None) == 0 and hasattr(value, "item")
     return value.item() if single else value
+
+
+def _without_words(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return [_without_words(v) for v in value] if isinstance(value, list) else value
+    words = ("question", "described")
+    return {n: v is not None if n in words else _without_words(v) for n, v in value.items()}
 
 
 def _encode(parameters: Parameters | DefineByRun) -> dict[str, Any]:

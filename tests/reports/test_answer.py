@@ -48,9 +48,9 @@ CASES = {
     ]),
     "the step size alone helps": (0.020, 0.020, 1, [
         "momentum_lstm is better than lstm",
-        "The gain cannot be credited to momentum: its control no_momentum (momentum = 0, "
-        "everything else the same) does about as well, difference 0.000 [−0.004, 0.004], 5 seeds, "
-        "not enough evidence for either.",
+        "The gain cannot be credited to momentum on this evidence: whether its control no_momentum "
+        "(momentum = 0, everything else the same) does as well is open, difference 0.000 "
+        "[−0.004, 0.004], 5 seeds.",
         "this part comes from the rest of momentum_lstm (step)",
     ]),
     "momentum takes some away": (0.020, 0.030, 1, [

@@ -107,7 +107,7 @@ def test_a_broken_journal_is_told_with_its_line(writer: Any) -> None:
     journal = made.path / "journal.log"
     first, *rest = journal.read_bytes().splitlines(keepends=True)
     journal.write_bytes(first + b"half{\n" + b"".join(rest))
-    with pytest.raises(RunError, match=r"line 2 is not.*momentune doctor"):
+    with pytest.raises(RunError, match=r"line 2 is not.*take the line out"):
         load_run(made.path)
 
 

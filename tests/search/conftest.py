@@ -10,6 +10,8 @@ import pytest
 from momentune.search.launch import Request, make_plan, quiet_optuna
 from momentune.search.ledger import Ledger
 from momentune.search.plan import Plan
+from momentune.search.sweep import Sweep
+from momentune.search.trial import failure_of
 from momentune.spaces import Loaded, Space, check
 
 TRIVIAL = Path(__file__).parent / "trivial.py"
@@ -41,3 +43,23 @@ def books(folder: Path, plan: Plan) -> dict[str, list[optuna.trial.FrozenTrial]]
     """Every study of a run, read as anybody may: name -> trials."""
     ledger = Ledger(folder, plan)
     return {f"{v}/{p}": book.study.get_trials() for (v, p), book in ledger._books.items()}
+
+
+def run_serially(sweep: Sweep) -> None:
+    """Drives a sweep as an executor does, in this process, one trial after the other."""
+    while (trial := sweep.next()) is not None:
+        reports = sweep.space.train(
+            sweep.space.variant(trial.variant),
+            trial.params,
+            epochs=trial.epochs,
+            seed=trial.seed,
+            test=trial.phase == "confirm",
+        )
+        failure = None
+        try:
+            for metrics in reports:
+                if not sweep.receive(trial.number, metrics):
+                    break
+        except Exception as error:
+            failure = failure_of(error)
+        sweep.end(trial.number, failure)

@@ -7,13 +7,13 @@ import sys
 
 import pytest
 
-from momentune.search.cli import _seconds
+from momentune.search.cli import _literal, _read, _seconds
 from momentune.search.plan import BadInput
 
 SPACE = """
 from momentune.spaces import Float, Space, Variant
 def run(x, *, epochs):
-    yield {"validation_loss": x}
+    yield {"validation_loss": x, "test_loss": x}
 mine = Space("mine", metric="loss", direction="minimize", parameters={"x": Float(0, 1)},
              variants=[Variant("a", run=run, baseline=True), Variant("b", run=run)])
 """
@@ -26,6 +26,8 @@ FILES = {
     "flat": (SPACE.replace("Float(0, 1)", "Float(1, 1)"), "low < high"),
     "baselines": (SPACE.replace('Variant("b", run=run)', 'Variant("b", run=run, baseline=True)'),
                   "found 2: a, b"),
+    "leaving": ("import sys\nsys.exit(0)", "line 2: SystemExit: 0"),
+    "positional": (SPACE.replace('"mine", metric', '3, metric'), "not built as Space and Variant"),
     "unknown": (SPACE.replace('{"x":', '{"y": 1, "x":'), "does not take 'y'"),
     "missing": (SPACE.replace("run(x,", "run(x, z,"), "needs 'z'"),
 }  # fmt: skip
@@ -55,6 +57,14 @@ def test_a_bad_space_file_is_told_before_anything_starts(momentune, tmp_path, na
         (("sweep", "digits-lstm", "--time-budget", "soon"), "such as 90s"),
         (("sweep", "digits-lstm", "--data", "nowhere"), "no directory"),
         (("sweep", "digits-lstm", "--concurrency", "999"), "needs 999 CPUs"),
+        (("sweep", "digits-lstm", "--cpus", "999"), "needs 999 CPUs"),
+        (("sweep", "digits-lstm", "--gpus", "99"), "needs 1 CPUs and 99 GPUs"),
+        (("sweep", "digits-lstm", "--storage", "sub/foo"), "must be a database URL"),
+        (("sweep", "digits-lstm", "--storage", "nonsense://u:secret@h/x"), "u:***@h"),
+        (("sweep", "digits-lstm", "--address", "127.0.0.1:1"), "no Ray cluster answers"),
+        (("sweep", "digits-lstm", "--seed", 2**64), "--seed"),
+        (("train", "digits-lstm", "--variant", "lstm", "--set", "lr=-1"), "lr must be"),
+        (("train", "digits-lstm", "--variant", "lstm", "--set", "hidden_size=abc"), "trained with"),
         (("sweep", "digits-lstm", "--out", "/proc/run"), "cannot be written"),
         (("sweep", "digits-lstm", "--out", "."), "needs a new directory"),
         (("resume", "nowhere"), "no run directory"),
@@ -112,3 +122,9 @@ def test_spaces_and_show_tell_what_there_is(momentune):
 def test_help_needs_no_heavy_import(module):
     code = f"import sys; from momentune.search.cli import app; sys.exit({module!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("value", [1, 0.5, True, None, "adam", "1", "null", "two words", 'a"b'])
+def test_what_best_prints_is_what_set_reads(value):
+    assert _read(_literal(value)) == value
+    assert type(_read(_literal(value))) is type(value)

@@ -120,13 +120,14 @@ def started(run: Path, trivial_file: Path, *words: object) -> subprocess.Popen[s
     return process
 
 
-def test_ctrl_c_leaves_a_run_that_resumes(momentune, trivial_file, tmp_path):
+@pytest.mark.parametrize("word", [signal.SIGINT, signal.SIGTERM], ids=lambda word: word.name)
+def test_an_interrupt_leaves_a_run_that_resumes(momentune, trivial_file, tmp_path, word):
     process = started(tmp_path / "X", trivial_file)
     second = momentune("resume", tmp_path / "X")
     assert second.returncode == 2
     assert "another process is running" in second.stderr
     assert "search" in momentune("status", tmp_path / "X").stdout
-    process.send_signal(signal.SIGINT)
+    process.send_signal(word)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert f"momentune resume {tmp_path / 'X'}" in errors

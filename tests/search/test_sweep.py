@@ -10,13 +10,14 @@ from dataclasses import replace
 import pytest
 from optuna.trial import TrialState
 
-from momentune.models import Digits
+from momentune.models import Digits, Diverged
 from momentune.search.ledger import Ledger
 from momentune.search.plan import BadInput, Plan
-from momentune.search.sweep import Sweep, run_serially
-from momentune.spaces import Space, Variant, catalogued
+from momentune.search.sweep import Sweep
+from momentune.search.trial import Failure, failure_of
+from momentune.spaces import Float, Space, Variant, catalogued
 
-from .conftest import books, planned
+from .conftest import books, planned, run_serially
 from .trivial import contenders, descend, ill, trivial
 
 SAMPLERS = ["tpe", "random", "qmc"]
@@ -256,3 +257,90 @@ def test_an_infinite_report_is_written_as_null(tmp_path):
     )
     swept(tmp_path / "run", space, trials=1, epochs=1, seeds=1)
     assert reports(tmp_path / "run")[0]["norm"] is None
+
+
+def halved(x):
+    """A control that only works on one side."""
+    if x["y"] > 0.05:
+        raise ZeroDivisionError("y is too large")
+    return {"y": 0.0}
+
+
+def test_a_control_that_is_impossible_for_the_best_fails_alone(tmp_path):
+    fancy = replace(trivial.variants[1], controls={"zero": {"y": 0.0}, "half": {"y": 0.01}})
+    space = replace(trivial, variants=[trivial.variants[0], fancy])
+    plan = planned(space, tmp_path / "run")
+    broken = replace(fancy, controls={**fancy.controls, "half": halved})
+    space = replace(space, variants=[trivial.variants[0], broken])
+    with Ledger.locked(tmp_path / "run", plan) as ledger:
+        run_serially(Sweep(plan, space, ledger))
+        assert ledger.done
+    states = {
+        (t.user_attrs["trial"]["control"], t.state.name)
+        for t in books(tmp_path / "run", plan)["fancy/confirm"]
+    }
+    assert states == {(None, "COMPLETE"), ("zero", "COMPLETE"), ("half", "FAIL")}
+
+
+def test_a_leader_that_diverges_does_not_stop_the_others(tmp_path):
+    """The first trial is best at every rung and is NaN at the end; the rest is fine."""
+    runs = Counter()
+
+    def run(x, *, epochs):
+        runs["trials"] += 1
+        leads = runs["trials"] == 1
+        for epoch in range(1, epochs + 1):
+            last = epoch == epochs
+            yield {"epoch": epoch, "validation_loss": math.nan if leads and last else x - leads}
+
+    space = Space(
+        "s",
+        metric="loss",
+        direction="minimize",
+        parameters={"x": Float(0, 1)},
+        variants=[Variant("a", run=run, baseline=True)],
+    )
+    plan = planned(space, tmp_path / "run", trials=6, epochs=9, seeds=1)
+    with Ledger.locked(tmp_path / "run", plan) as ledger:
+        run_serially(Sweep(plan, space, ledger))
+        assert ledger.counts("a", "search")[TrialState.COMPLETE] >= 1
+
+
+@pytest.mark.parametrize("epoch", ["1", 0, -1, 1.5, math.nan])
+def test_an_epoch_that_is_no_whole_number_from_1_on_is_told(tmp_path, epoch):
+    def run(x):
+        yield {"epoch": epoch, "validation_loss": x}
+
+    space = Space(
+        "s",
+        metric="loss",
+        direction="minimize",
+        parameters={"x": 1.0},
+        variants=[Variant("a", run=run, baseline=True)],
+    )
+    plan = planned(space, tmp_path / "run", trials=1)
+    with Ledger.locked(tmp_path / "run", plan) as ledger:
+        run_serially(Sweep(plan, space, ledger))
+    (trial,) = books(tmp_path / "run", plan)["a/search"]
+    assert "'epoch' must be a whole number from 1 on" in trial.user_attrs["outcome"]["message"]
+
+
+class Curious(Exception):
+    """As urllib's URLError: its reason is of another kind."""
+
+    reason = OSError("no route")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (Curious("x"), "exception"),
+        (UnicodeDecodeError("utf-8", b"x", 0, 1, "invalid start byte"), "exception"),
+        (MemoryError("full"), "oom"),
+        (Diverged("train_loss", math.nan, 2, 7), "diverged"),
+    ],
+)
+def test_an_exception_is_sorted_by_its_kind(error, reason):
+    failure = failure_of(error)
+    assert failure.reason == reason
+    assert Failure.from_json(failure.to_json()) == failure

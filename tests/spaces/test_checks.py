@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -67,6 +68,11 @@ def generator(x, unknown):
         (good(parameters={**good().parameters, "lr": Float(1, 1)}), "low < high"),
         (good(variants=variants(parameters={"lr": 0.1})), "shared by all variants"),
         (good(variants=variants(controls={"c": {"momentum": 0}})), "none of its parameters"),
+        (good(variants=variants(controls={"c": lambda v: {"lr": v["x"]}})), "fails with KeyError"),
+        (good(variants=variants(controls={"c": lambda v: None})), "fails with TypeError"),
+        (good(variants=variants(controls={"c": lambda v: {"lr": math.nan}})), "must be finite"),
+        (good(variants=variants(parameters=lambda t: {"seed": 1})), "'seed' is set by the sweep"),
+        (good(variants=variants(parameters=lambda t: {"x": (1, 2)})), "must be drawn as a number"),
         (good(variants=variants(controls={"c": {"lr": [1]}})), "must set fixed values"),
         (good(variants=variants(network=None, run=generator)), "needs 'unknown', 'x'"),
         (good(variants=variants(network=lambda: None)), "takes no argument"),

@@ -21,9 +21,16 @@ def reserved(x, epochs, seed, test, checkpoint, task):
 def test_a_run_is_given_only_what_it_names():
     space = Space("s", variants=[Variant("a", run=reserved)], parameters={"x": 1}, task=Digits)
     told = next(space.train(space.variant("a"), {"x": 1}, epochs=2, seed=3, test=True))
-    assert told == {"x": 1, "epochs": 2, "seed": 3, "test": True, "task": space.loaded_task}
+    assert told == {
+        "epoch": 1,
+        "x": 1,
+        "epochs": 2,
+        "seed": 3,
+        "test": True,
+        "task": space.loaded_task,
+    }
     plain = Space("s", variants=[Variant("a", run=echo)])
-    assert next(plain.train(plain.variant("a"), {"y": 2}, epochs=1, seed=0)) == {"y": 2}
+    assert next(plain.train(plain.variant("a"), {"y": 2}, epochs=1, seed=0)) == {"y": 2, "epoch": 1}
 
 
 def test_data_stay_at_home_when_a_space_travels():
@@ -83,7 +90,7 @@ def test_reports_hold_plain_numbers_wherever_they_come_from(number):
 
     space = Space("s", variants=[Variant("a", run=run)])
     (report,) = space.train(space.variant("a"), {}, epochs=1, seed=0)
-    assert report == {"validation_loss": 0.5}
+    assert report == {"validation_loss": 0.5, "epoch": 1}
     assert type(report["validation_loss"]) is float
 
 
