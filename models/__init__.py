@@ -1,14 +1,17 @@
 """Networks, tasks, and one training run as a generator of metrics. Knows nothing of searches."""
 
+from .cell import RecurrentCell
 from .classifier import SequenceClassifier
-from .momentum import velocity, velocity_loop
+from .momentum import nesterov_momentum, velocity, velocity_loop
 from .recurrent import (
     LSTM,
     LSTMState,
     MomentumLSTM,
     MomentumState,
-    RecurrentCell,
+    NesterovLSTM,
+    NesterovState,
     momentum_lstm_loop,
+    nesterov_lstm_loop,
 )
 from .tasks import Digits, Split, Task
 from .training import Diverged, build, evaluate, fit, seeded
@@ -20,6 +23,8 @@ __all__ = [
     "LSTMState",
     "MomentumLSTM",
     "MomentumState",
+    "NesterovLSTM",
+    "NesterovState",
     "RecurrentCell",
     "SequenceClassifier",
     "Split",
@@ -28,6 +33,8 @@ __all__ = [
     "evaluate",
     "fit",
     "momentum_lstm_loop",
+    "nesterov_lstm_loop",
+    "nesterov_momentum",
     "seeded",
     "velocity",
     "velocity_loop",

@@ -3,6 +3,8 @@ r"""The velocity recurrence $v_t = \mu v_{t-1} + s g_t$: as it is written, and f
 It is heavy-ball momentum with the drive $g_t$ in the gradient's place: momentum $\mu$, step $s$.
 Wang, Xia, Nguyen, Osher, "How does momentum benefit deep neural networks architecture design?
 A few case studies", Res. Math. Sci. 9:57, 2022. Recurrent cells and momentum attention share it.
+
+With a momentum for each time step it is Nesterov's as well: `nesterov_momentum` gives those.
 """
 
 import torch
@@ -18,17 +20,21 @@ def velocity_loop(
 
     Args:
         drive: (T, ...), time first.
-        momentum: number or 0-d tensor; gradients flow into a tensor.
+        momentum: number or 0-d tensor, or (T,), one for each time step; gradients flow into a
+            tensor.
         step: number or 0-d tensor, likewise.
         initial: (...), the velocity before the first step; zero when not given.
 
     Returns:
         (T, ...), the velocity after each step.
+
+    Raises:
+        ValueError: no time step, or momenta or an initial velocity of another shape.
     """
     current = _start(drive, initial)
     velocities = []
-    for now in drive:
-        current = momentum * current + step * now
+    for now, mu in zip(drive, _momenta(drive, momentum), strict=True):
+        current = mu * current + step * now
         velocities.append(current)
     return torch.stack(velocities)
 
@@ -38,36 +44,55 @@ def velocity(
 ) -> Tensor:
     """The same velocities as `velocity_loop`, in a handful of matrix products.
 
-    Within a chunk of time steps the recurrence is a lower triangular matrix of powers of the
-    momentum; from chunk to chunk it is the same recurrence again, with the momentum to the power
-    of the chunk's length. Powers of a momentum in [0, 1] never grow, so this is as exact as the
-    loop. Arguments and result are those of `velocity_loop`.
+    Within a chunk of time steps the recurrence is a lower triangular matrix of products of
+    momenta; from chunk to chunk it is the same recurrence again, whose momenta are the products
+    over a chunk. Products of momenta in [0, 1] never grow, and are never divided, so this is as
+    exact as the loop, and a momentum of 0 (a restart) is no special case. Arguments and result are
+    those of `velocity_loop`.
     """
     start = _start(drive, initial)
-    mu = torch.as_tensor(momentum, dtype=drive.dtype, device=drive.device)
     s = torch.as_tensor(step, dtype=drive.dtype, device=drive.device)
     flat = drive.reshape(len(drive), start.numel())
-    return _scan(flat, mu, s, start.reshape(-1)).view(drive.shape)
+    return _scan(flat, _momenta(drive, momentum), s, start.reshape(-1)).view(drive.shape)
 
 
-def _scan(drive: Tensor, momentum: Tensor, step: Tensor, initial: Tensor) -> Tensor:
-    """Velocities (T, N) of a drive (T, N) from an initial velocity (N,)."""
+def nesterov_momentum(length: int, restart: int = 0, first: int = 0) -> Tensor:
+    """Nesterov's momenta (k - 1) / (k + 2), where k = 1, 2, ... counts time steps.
+
+    Args:
+        length: T, how many.
+        restart: F, k starts at 1 again after every F steps; 0 for never. At 1 all momenta are 0.
+        first: time steps before the first of these.
+
+    Returns:
+        (T,), float64: 0, 1/4, 2/5, 1/2, ... Scheduled restart: Wang, Nguyen, Bertozzi, Baraniuk,
+        Osher, "Scheduled restart momentum for accelerated stochastic gradient descent", 2020.
+    """
+    done = torch.arange(first, first + length, dtype=torch.float64)  # k - 1
+    if restart:
+        done = done % restart
+    return done / (done + 3)
+
+
+def _scan(drive: Tensor, momenta: Tensor, step: Tensor, initial: Tensor) -> Tensor:
+    """Velocities (T, N) of a drive (T, N) by momenta (T,) from an initial velocity (N,)."""
     length = min(len(drive), CHUNK)
-    powers = momentum ** torch.arange(length + 1, device=drive.device)  # 1, mu, ..., mu^K
-    local = (step * _triangle(powers[:-1])) @ _chunks(drive, length)  # (C, K, N), each from zero
+    chunked = _chunks(momenta[:, None], length).squeeze(-1)  # (C, K)
+    local = (step * _fading(chunked)) @ _chunks(drive, length)  # (C, K, N), each from zero
+    kept = chunked.cumprod(1)  # (C, K), what is left of the velocity before a chunk
     carry = initial.unsqueeze(0)
     if len(local) > 1:
-        carry = torch.cat(
-            [carry, _scan(local[:-1, -1], powers[-1], torch.ones_like(step), initial)]
-        )
-    whole = local + powers[1:, None] * carry.unsqueeze(1)
+        ends = _scan(local[:-1, -1], kept[:-1, -1], torch.ones_like(step), initial)
+        carry = torch.cat([carry, ends])
+    whole = local + kept.unsqueeze(2) * carry.unsqueeze(1)
     return whole.flatten(0, 1)[: len(drive)]
 
 
-def _triangle(powers: Tensor) -> Tensor:
-    """(K, K) with `powers[i - j]` at row i, column j <= i, and zero above."""
-    age = torch.arange(len(powers), device=powers.device)
-    return powers[(age[:, None] - age).clamp(min=0)].tril()
+def _fading(momenta: Tensor) -> Tensor:
+    """(C, K, K) from (C, K): the product of the momenta after step j up to step i >= j."""
+    length = momenta.shape[1]
+    below = momenta.new_ones(length, length).tril(-1)
+    return (momenta.unsqueeze(2) * below + (1 - below)).cumprod(1).tril()
 
 
 def _chunks(drive: Tensor, length: int) -> Tensor:
@@ -89,3 +114,14 @@ def _start(drive: Tensor, initial: Tensor | None) -> Tensor:
             f"got {tuple(initial.shape)}"
         )
     return initial
+
+
+def _momenta(drive: Tensor, momentum: float | Tensor) -> Tensor:
+    """(T,), a momentum for each time step."""
+    momenta = torch.as_tensor(momentum, dtype=drive.dtype, device=drive.device)
+    if momenta.dim() and momenta.shape != drive.shape[:1]:
+        raise ValueError(
+            f"momentum is one number, or one for each of {len(drive)} time steps, "
+            f"got shape {tuple(momenta.shape)}"
+        )
+    return momenta.expand(len(drive))

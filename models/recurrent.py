@@ -1,40 +1,35 @@
-r"""LSTM and MomentumLSTM: one family, the same parameters, the same fused kernel.
+r"""LSTM, MomentumLSTM, NesterovLSTM: one family, the same parameters, the same fused kernel.
 
 The momentum cell drives an LSTM's gates by a velocity (order i, f, g, o; $v \in R^{4H}$):
 
 $$v_t = \mu v_{t-1} + s (W_x x_t + b_x), \qquad a_t = v_t + W_h h_{t-1} + b_h,$$
 $$c_t = \sigma(f) c_{t-1} + \sigma(i) \tanh(g), \qquad h_t = \sigma(o) \tanh(c_t).$$
 
+Nesterov's cell has $\mu_t = (k - 1)/(k + 2)$, where $k = 1, 2, \ldots$ counts time steps, from 1
+again at each scheduled restart.
+
 Nguyen, Baraniuk, Bertozzi, Osher, Wang, "MomentumRNN: Integrating Momentum into Recurrent Neural
 Networks", NeurIPS 2020. The input's bias $b_x$ is inside the velocity, as in the authors' code.
+Nesterov's cell has the paper's form, velocity of the input only; the authors' code for MNIST and
+TIMIT extrapolates the whole preactivation instead, $W_h h$ too, which is another cell.
 
 The velocity hears the inputs only, never $h$, and is linear in them: $v_t = [W_x | b_x] p_t$ with
-$p_t = \mu p_{t-1} + s [x_t, 1]$. So a MomentumLSTM is an ordinary LSTM that reads a filtered
+$p_t = \mu_t p_{t-1} + s [x_t, 1]$. So such a cell is an ordinary LSTM that reads a filtered
 input, and it runs on the ordinary LSTM's kernel: oneDNN on a CPU, cuDNN on a GPU.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from .momentum import velocity
+from .cell import RecurrentCell
+from .momentum import nesterov_momentum, velocity
 
 Weights = Sequence[Tensor]  # one layer's weight_ih, weight_hh, bias_ih, bias_hh
-
-
-class State(Protocol):
-    """What a cell hands on from one piece of a sequence to the next."""
-
-    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
-        """The state with every tensor changed; `state.map(torch.Tensor.detach)` cuts gradients."""
-        ...
-
-    def tensors(self) -> tuple[Tensor, ...]:
-        """Every tensor of the state; the batch is the axis before the last."""
-        ...
+After = tuple[Tensor, Tensor, tuple[Tensor, ...]]  # h, c, p of all layers
 
 
 class LSTMState(NamedTuple):
@@ -74,86 +69,24 @@ class MomentumState(NamedTuple):
         return (self.h, self.c, *self.p)
 
 
-S = TypeVar("S", bound=State)
+class NesterovState(NamedTuple):
+    """State of a `NesterovLSTM`: that of a `MomentumLSTM`, and where the restarts are."""
+
+    h: Tensor  # (L, B, H), hidden
+    c: Tensor  # (L, B, H), cell
+    p: tuple[Tensor, ...]  # L of (B, D_l + 1), as in `MomentumState`
+    steps: int = 0  # time steps read so far, by every sequence of the batch
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "NesterovState":
+        """The state with every tensor changed; the count of steps stays."""
+        return self._replace(h=change(self.h), c=change(self.c), p=tuple(change(p) for p in self.p))
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All: h, c, and p of each layer."""
+        return (self.h, self.c, *self.p)
 
 
-class RecurrentCell(torch.nn.RNNBase, Generic[S], ABC):
-    """What the family shares: parameters, names and initialisation of torch, shapes, checks.
-
-    A member says what it remembers (`_zero_state`) and how layers are run (`_run`).
-    """
-
-    def __init__(
-        self, mode: str, input_size: int, hidden_size: int, num_layers: int, batch_first: bool
-    ) -> None:
-        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
-        for name, size in sizes.items():
-            if size < 1:
-                raise ValueError(f"{name} must be at least 1, got {size}")
-        super().__init__(mode, input_size, hidden_size, num_layers, batch_first=batch_first)
-
-    def forward(self, input: Tensor, state: S | None = None) -> tuple[Tensor, S]:
-        """Read a sequence, from a zero state or from where an earlier piece of it ended.
-
-        Args:
-            input: (T, B, D), or (B, T, D) with `batch_first`, or (T, D) for one sequence alone.
-            state: what the call on the piece before returned.
-
-        Returns:
-            The top layer's output at each step, (T, B, H) laid out as the input is, and the state.
-
-        Raises:
-            ValueError: the input or the state has a shape that does not fit.
-        """
-        self._check_input(input)
-        if input.dim() == 2:
-            return self._forward_one(input, state)
-        sequence = input.transpose(0, 1) if self.batch_first else input
-        output, state = self._run(sequence, self._checked(sequence, state))
-        return output.transpose(0, 1) if self.batch_first else output, state
-
-    def _forward_one(self, input: Tensor, state: S | None) -> tuple[Tensor, S]:
-        """One sequence (T, D) as a batch of one."""
-        batch = 0 if self.batch_first else 1
-        given = None if state is None else state.map(lambda tensor: tensor.unsqueeze(-2))
-        output, after = self.forward(input.unsqueeze(batch), given)
-        return output.squeeze(batch), after.map(lambda tensor: tensor.squeeze(-2))
-
-    def _check_input(self, input: Tensor) -> None:
-        layout = "(B, T, D)" if self.batch_first else "(T, B, D)"
-        shape = tuple(input.shape)
-        if input.dim() not in (2, 3):
-            raise ValueError(f"input must be {layout} or (T, D), got shape {shape}")
-        if input.shape[-1] != self.input_size:
-            raise ValueError(
-                f"input must have {self.input_size} features (last), got shape {shape}"
-            )
-        if input.numel() == 0:
-            raise ValueError(f"input needs at least one step and one sequence, got shape {shape}")
-
-    def _checked(self, sequence: Tensor, state: S | None) -> S:
-        zeros = self._zero_state(sequence)
-        if state is None:
-            return zeros
-        rule = [tuple(tensor.shape) for tensor in zeros.tensors()]
-        got = [tuple(tensor.shape) for tensor in state.tensors()]
-        if got != rule:
-            raise ValueError(
-                f"the state for this input must have shapes {rule}, got {got}; "
-                "a state goes on with the batch that it came from"
-            )
-        return state
-
-    @abstractmethod
-    def _zero_state(self, sequence: Tensor) -> S:
-        """The state before a sequence (T, B, D)."""
-
-    @abstractmethod
-    def _run(self, sequence: Tensor, state: S) -> tuple[Tensor, S]:
-        """Output (T, B, H) and state after a sequence (T, B, D)."""
-
-    def _zero_hidden(self, sequence: Tensor) -> Tensor:
-        return sequence.new_zeros(self.num_layers, sequence.shape[1], self.hidden_size)
+V = TypeVar("V", MomentumState, NesterovState)
 
 
 class LSTM(RecurrentCell[LSTMState]):
@@ -185,12 +118,58 @@ class LSTM(RecurrentCell[LSTMState]):
         return output, LSTMState(h, c)
 
 
-class MomentumLSTM(RecurrentCell[MomentumState]):
+class VelocityLSTM(RecurrentCell[V]):
+    """What LSTMs driven by a velocity share: each layer filters its input, then the fused kernel.
+
+    A member says which momenta its time steps have (`_run`).
+    """
+
+    def __init__(
+        self, input_size: int, hidden_size: int, num_layers: int, step: float, batch_first: bool
+    ) -> None:
+        if not 0 < step < float("inf"):
+            raise ValueError(f"step must be a positive number, got {step}")
+        super().__init__("LSTM", input_size, hidden_size, num_layers, batch_first)
+        self.step = step
+
+    def gate_velocity(self, state: V) -> tuple[Tensor, ...]:
+        """The velocity in the gates' coordinates: for each layer (B, 4H), in order i, f, g, o."""
+        return tuple(
+            p @ _input_map(weights).mT for p, weights in zip(state.p, self.all_weights, strict=True)
+        )
+
+    @abstractmethod
+    def _dynamics(self) -> str:
+        """The dynamics' settings, for `repr`."""
+
+    def extra_repr(self) -> str:
+        """Sizes, as torch writes them, and the dynamics."""
+        return f"{super().extra_repr()}, {self._dynamics()}"
+
+    def _zeros(self, sequence: Tensor) -> After:
+        zeros = self._zero_hidden(sequence)
+        widths = [self.input_size, *[self.hidden_size] * (self.num_layers - 1)]
+        p = tuple(sequence.new_zeros(sequence.shape[1], width + 1) for width in widths)
+        return zeros, zeros, p
+
+    def _read(self, sequence: Tensor, state: V, momentum: float | Tensor) -> tuple[Tensor, After]:
+        """Output (T, B, H) and h, c, p after a sequence, with one momentum or one for each step."""
+        layers = []
+        for weights, h, c, p in zip(self.all_weights, state.h, state.c, state.p, strict=True):
+            filtered = velocity(_with_ones(sequence), momentum, self.step, p)
+            _, weight_hh, bias_ih, bias_hh = weights
+            kernel = [_input_map(weights), weight_hh, torch.zeros_like(bias_ih), bias_hh]
+            sequence, h, c = _fused_lstm(filtered, h[None], c[None], kernel, self.training)
+            layers.append((h, c, filtered[-1]))
+        hidden, cell, after = zip(*layers, strict=True)
+        return sequence, (torch.cat(hidden), torch.cat(cell), after)
+
+
+class MomentumLSTM(VelocityLSTM[MomentumState]):
     """An LSTM whose gates are driven by a velocity; momentum 0 and step 1 give the LSTM back.
 
     It has the parameters of an `LSTM` of its size, under the same names, initialised alike, so
-    the two exchange `state_dict`s. Each layer filters its own input, and reads the filtered
-    sequence with the fused kernel. See the module for equations and source.
+    the two exchange `state_dict`s. See the module for equations and source.
 
     Args:
         input_size: D, features per step.
@@ -214,38 +193,64 @@ class MomentumLSTM(RecurrentCell[MomentumState]):
     ) -> None:
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum must be in [0, 1), got {momentum}")
-        if not 0 < step < float("inf"):
-            raise ValueError(f"step must be a positive number, got {step}")
-        super().__init__("LSTM", input_size, hidden_size, num_layers, batch_first)
+        super().__init__(input_size, hidden_size, num_layers, step, batch_first)
         self.momentum = momentum
-        self.step = step
 
-    def gate_velocity(self, state: MomentumState) -> tuple[Tensor, ...]:
-        """The velocity in the gates' coordinates: for each layer (B, 4H), in order i, f, g, o."""
-        return tuple(
-            p @ _input_map(weights).mT for p, weights in zip(state.p, self.all_weights, strict=True)
-        )
-
-    def extra_repr(self) -> str:
-        """Sizes, as torch writes them, and the dynamics."""
-        return f"{super().extra_repr()}, momentum={self.momentum}, step={self.step}"
+    def _dynamics(self) -> str:
+        return f"momentum={self.momentum}, step={self.step}"
 
     def _zero_state(self, sequence: Tensor) -> MomentumState:
-        zeros = self._zero_hidden(sequence)
-        widths = [self.input_size, *[self.hidden_size] * (self.num_layers - 1)]
-        p = tuple(sequence.new_zeros(sequence.shape[1], width + 1) for width in widths)
-        return MomentumState(zeros, zeros, p)
+        return MomentumState(*self._zeros(sequence))
 
     def _run(self, sequence: Tensor, state: MomentumState) -> tuple[Tensor, MomentumState]:
-        layers = []
-        for weights, h, c, p in zip(self.all_weights, *state, strict=True):
-            filtered = velocity(_with_ones(sequence), self.momentum, self.step, p)
-            _, weight_hh, bias_ih, bias_hh = weights
-            kernel = [_input_map(weights), weight_hh, torch.zeros_like(bias_ih), bias_hh]
-            sequence, h, c = _fused_lstm(filtered, h[None], c[None], kernel, self.training)
-            layers.append((h, c, filtered[-1]))
-        hidden, cell, after = zip(*layers, strict=True)
-        return sequence, MomentumState(torch.cat(hidden), torch.cat(cell), after)
+        output, after = self._read(sequence, state, self.momentum)
+        return output, MomentumState(*after)
+
+
+class NesterovLSTM(VelocityLSTM[NesterovState]):
+    """An LSTM driven by a velocity whose momentum grows with time, and restarts on schedule.
+
+    The momentum of time step k is (k - 1) / (k + 2); with `restart` F, k runs through 1, ..., F
+    again and again. So at F = 2, the authors' choice on MNIST, it alternates between 0 and 1/4,
+    and at F = 1 it is 0 always; that with step 1 is the LSTM. Without a restart it tends to 1, and
+    the velocity of a constant input grows with time. Parameters and names as in `MomentumLSTM`.
+
+    Args:
+        input_size: D, features per step.
+        hidden_size: H.
+        num_layers: L; a layer above the first reads the output of the one below.
+        step: above 0.
+        restart: time steps from one restart to the next; 0 for never. The count goes on from one
+            piece of a sequence to the next, and starts with the sequence.
+        batch_first: input and output are (B, T, ...) instead of (T, B, ...).
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        step: float,
+        restart: int = 0,
+        batch_first: bool = False,
+    ) -> None:
+        if restart < 0 or restart != int(restart):
+            raise ValueError(f"restart must be a number of time steps, or 0, got {restart}")
+        super().__init__(input_size, hidden_size, num_layers, step, batch_first)
+        self.restart = int(restart)
+
+    def _dynamics(self) -> str:
+        return f"step={self.step}, restart={self.restart}"
+
+    def _zero_state(self, sequence: Tensor) -> NesterovState:
+        return NesterovState(*self._zeros(sequence))
+
+    def _run(self, sequence: Tensor, state: NesterovState) -> tuple[Tensor, NesterovState]:
+        length = len(sequence)
+        momenta = nesterov_momentum(length, self.restart, first=state.steps)
+        output, after = self._read(sequence, state, momenta)
+        return output, NesterovState(*after, steps=state.steps + length)
 
 
 def momentum_lstm_loop(
@@ -274,11 +279,42 @@ def momentum_lstm_loop(
     outputs = []
     for x in input:
         v = momentum * v + step * (x @ weight_ih.mT + bias_ih)
-        i, f, g, o = (v + h @ weight_hh.mT + bias_hh).chunk(4, dim=-1)
-        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-        h = o.sigmoid() * c.tanh()
+        h, c = gated(v + h @ weight_hh.mT + bias_hh, c)
         outputs.append(h)
     return torch.stack(outputs), (h, c, v)
+
+
+def nesterov_lstm_loop(
+    input: Tensor,
+    weights: Weights,
+    *,
+    step: float,
+    restart: int = 0,
+    start: tuple[Tensor, Tensor, Tensor] | None = None,
+    steps: int = 0,
+) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
+    """One Nesterov LSTM layer as the paper writes it, step by step. This is the specification.
+
+    Args and result as in `momentum_lstm_loop`; `step` and `restart` as in `NesterovLSTM`, and
+    `steps` is how many time steps came before.
+    """
+    weight_ih, weight_hh, bias_ih, bias_hh = weights
+    zeros = input.new_zeros(input.shape[1], weight_hh.shape[1])
+    h, c, v = start or (zeros, zeros, zeros.repeat(1, 4))
+    outputs = []
+    for t, x in enumerate(input, start=steps):
+        k = (t % restart if restart else t) + 1
+        v = (k - 1) / (k + 2) * v + step * (x @ weight_ih.mT + bias_ih)
+        h, c = gated(v + h @ weight_hh.mT + bias_hh, c)
+        outputs.append(h)
+    return torch.stack(outputs), (h, c, v)
+
+
+def gated(preactivation: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """An LSTM's h and c (..., H) after a step, from its gates' (..., 4H) and the c before."""
+    i, f, g, o = preactivation.chunk(4, dim=-1)
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
 
 
 def _fused_lstm(

@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from momentune.models import velocity, velocity_loop
+from momentune.models import nesterov_momentum, velocity, velocity_loop
 
-LENGTHS = [1, 63, 64, 65, 784]
 MOMENTA = [0.0, 0.9, 0.999, 1.0]
+LENGTHS = [1, 63, 64, 65, 784]
+NESTEROV = [(0, 0), (1, 0), (2, 1), (40, 7)]  # restart, first
 PRECISIONS = [(torch.float64, 1e-12), (torch.float32, 1e-5)]
 
 
@@ -41,6 +42,36 @@ def test_fast_form_equals_the_loop_in_values_and_gradients(length, momentum, dty
     )
     for got, want in zip(fast, loop, strict=True):
         assert_near(got, want, tolerance)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize(("restart", "first"), NESTEROV)
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS, ids=["float64", "float32"])
+def test_fast_form_equals_the_loop_with_a_momentum_for_each_step(
+    length, restart, first, dtype, tolerance
+):
+    """Gradients by each momentum too, those of 0 among them."""
+    torch.manual_seed(length)
+    drive, initial = torch.rand(length, 3, 2, dtype=dtype), torch.rand(3, 2, dtype=dtype)
+    momenta = nesterov_momentum(length, restart, first)
+    fast, loop = (
+        values_and_gradients(scan, drive, momenta, 0.6, initial)
+        for scan in (velocity, velocity_loop)
+    )
+    for got, want in zip(fast, loop, strict=True):
+        assert_near(got, want, tolerance)
+
+
+@pytest.mark.parametrize(("restart", "first"), NESTEROV)
+def test_nesterovs_momenta_are_those_of_the_paper(restart, first):
+    """I-R9: (k - 1)/(k + 2) with k = 1, ..., F is (t mod F)/(t mod F + 3) with t = 0, 1, ..."""
+    counted = [t % restart if restart else t for t in range(first, first + 100)]
+    want = torch.tensor([k / (k + 3) for k in counted], dtype=torch.float64)
+    assert torch.equal(nesterov_momentum(100, restart, first), want)
+
+
+def test_the_first_momenta_are_the_published_numbers():
+    assert nesterov_momentum(6, restart=4).tolist() == [0, 0.25, 0.4, 0.5, 0, 0.25]
 
 
 @settings(deadline=None, max_examples=40)
@@ -95,3 +126,10 @@ def test_no_steps_and_a_wrong_initial_velocity_are_refused(scan):
         scan(torch.zeros(0, 3), 0.9, 1.0)
     with pytest.raises(ValueError, match=r"\(3,\), got \(2,\)"):
         scan(torch.zeros(5, 3), 0.9, 1.0, torch.zeros(2))
+
+
+@pytest.mark.parametrize("scan", [velocity, velocity_loop])
+@pytest.mark.parametrize("shape", [(4,), (1,), (5, 3)])
+def test_momenta_are_one_for_each_step(scan, shape):
+    with pytest.raises(ValueError, match=r"one for each of 5 time steps, got shape \("):
+        scan(torch.zeros(5, 3), torch.zeros(shape), 1.0)

@@ -9,7 +9,10 @@ from momentune.models import (
     LSTMState,
     MomentumLSTM,
     MomentumState,
+    NesterovLSTM,
+    RecurrentCell,
     momentum_lstm_loop,
+    nesterov_lstm_loop,
     velocity_loop,
 )
 
@@ -23,6 +26,12 @@ def momentum_lstm(num_layers: int = 1, **changes) -> MomentumLSTM:
     return cell.double()
 
 
+def nesterov_lstm(num_layers: int = 1, **changes) -> NesterovLSTM:
+    torch.manual_seed(1)
+    cell = NesterovLSTM(D, H, num_layers, **{"step": 0.6, "restart": 40} | changes)
+    return cell.double()
+
+
 def lstm(num_layers: int = 1, **changes) -> LSTM:
     torch.manual_seed(1)
     return LSTM(D, H, num_layers, **changes).double()
@@ -32,49 +41,99 @@ def a_sequence(length: int = T) -> Tensor:
     return torch.randn(length, B, D, dtype=torch.float64)
 
 
-FAMILY = pytest.mark.parametrize("make", [lstm, momentum_lstm], ids=["LSTM", "MomentumLSTM"])
+FAMILY = pytest.mark.parametrize(
+    "make",
+    [lstm, momentum_lstm, nesterov_lstm],
+    ids=["LSTM", "MomentumLSTM", "NesterovLSTM"],
+)
 LAYERS = pytest.mark.parametrize("num_layers", [1, 2])
+LOOPS = {
+    MomentumLSTM: (momentum_lstm_loop, ("momentum", "step")),
+    NesterovLSTM: (nesterov_lstm_loop, ("step", "restart")),
+}
 
 
-def by_loop(cell: MomentumLSTM, sequence: Tensor) -> Tensor:
-    """The top layer's output as the paper writes it."""
+def by_loop(cell: RecurrentCell, sequence: Tensor) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
+    """The top layer's output as the paper writes it, and how each layer ends."""
+    loop, settings = LOOPS[type(cell)]
+    ends = []
     for weights in cell.all_weights:
-        sequence, _ = momentum_lstm_loop(sequence, weights, momentum=cell.momentum, step=cell.step)
-    return sequence
+        dynamics = {name: getattr(cell, name) for name in settings}
+        sequence, end = loop(sequence, weights, **dynamics)
+        ends.append(end)
+    return sequence, ends
+
+
+def values_and_gradients(output: Tensor, leaves: list[Tensor]) -> list[Tensor]:
+    weights = torch.linspace(-1, 1, output.numel(), dtype=output.dtype).view_as(output)
+    return [output, *torch.autograd.grad((weights * output).mean(), leaves)]
 
 
 def close(got, want, tolerance: float = 1e-12) -> None:
     torch.testing.assert_close(got, want, rtol=tolerance, atol=tolerance)
 
 
-# The momentum cell and its specification
+# Each cell and its specification
 
 
 @LAYERS
 @pytest.mark.parametrize("length", [1, 33, 784])
-@pytest.mark.parametrize(("momentum", "step"), [(0.0, 0.6), (0.6, 1.0), (0.99, 0.1)])
+@pytest.mark.parametrize(
+    ("make", "dynamics"),
+    [
+        (momentum_lstm, {"momentum": 0.0, "step": 0.6}),
+        (momentum_lstm, {"momentum": 0.6, "step": 1.0}),
+        (momentum_lstm, {"momentum": 0.99, "step": 0.1}),
+        (nesterov_lstm, {"step": 0.1, "restart": 0}),
+        (nesterov_lstm, {"step": 1.0, "restart": 2}),
+        (nesterov_lstm, {"step": 0.9, "restart": 40}),
+    ],
+)
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS, ids=["float64", "float32"])
-def test_the_fused_form_equals_the_loop(length, num_layers, momentum, step, dtype, tolerance):
-    cell = momentum_lstm(num_layers, momentum=momentum, step=step).to(dtype)
+def test_the_fast_form_equals_the_loop(length, num_layers, make, dynamics, dtype, tolerance):
+    cell = make(num_layers, **dynamics).to(dtype)
     sequence = torch.rand(length, B, D, dtype=dtype, requires_grad=True)
     leaves = [sequence, *cell.parameters()]
-    results = []
-    for output in (cell(sequence)[0], by_loop(cell, sequence)):
-        weights = torch.linspace(-1, 1, output.numel(), dtype=dtype).view_as(output)
-        loss = (weights * output).mean()
-        results.append([output, *torch.autograd.grad(loss, leaves)])
-    close(*results, tolerance)
+    fast, loop = (
+        values_and_gradients(output, leaves)
+        for output in (cell(sequence)[0], by_loop(cell, sequence)[0])
+    )
+    close(fast, loop, tolerance)
 
 
 @LAYERS
-def test_no_momentum_and_step_one_give_the_lstm_back(num_layers):
+@pytest.mark.parametrize(
+    ("make", "dynamics"),
+    [
+        (momentum_lstm, {"momentum": 0.0, "step": 1.0}),
+        (nesterov_lstm, {"restart": 1, "step": 1.0}),
+    ],
+)
+def test_no_momentum_and_step_one_give_the_lstm_back(make, dynamics, num_layers):
     """I-R1, with the weights handed over by state_dict."""
-    plain, cell = lstm(num_layers), momentum_lstm(num_layers, momentum=0.0, step=1.0)
+    plain, cell = lstm(num_layers), make(num_layers, **dynamics)
     plain.load_state_dict(cell.state_dict())
     sequence = a_sequence()
     (output, state), (want, want_state) = cell(sequence), plain(sequence)
     close(output, want, 1e-14)
     close((state.h, state.c), tuple(want_state), 1e-14)
+
+
+@pytest.mark.parametrize("step", [0.3, 1.0])
+def test_nesterov_restarting_at_every_step_has_no_momentum(step):
+    """I-R8."""
+    sequence = a_sequence()
+    output, _ = nesterov_lstm(restart=1, step=step)(sequence)
+    close(output, momentum_lstm(momentum=0.0, step=step)(sequence)[0], 1e-14)
+
+
+def test_nesterov_forgets_the_inputs_velocity_at_a_restart():
+    """With the state cut to h and c, what comes after a restart does not change."""
+    cell = nesterov_lstm(restart=40)
+    _, state = cell(a_sequence(40))
+    fresh = state._replace(p=tuple(map(torch.zeros_like, state.p)), steps=0)
+    after = a_sequence()
+    close(cell(after, state)[0], cell(after, fresh)[0], 1e-14)
 
 
 def test_constant_input_ends_at_the_steady_velocity():
@@ -87,13 +146,13 @@ def test_constant_input_ends_at_the_steady_velocity():
 
 
 @LAYERS
-def test_the_gates_velocity_is_that_of_the_loop(num_layers):
-    cell = momentum_lstm(num_layers)
-    sequence = a_sequence()
+@pytest.mark.parametrize("make", [momentum_lstm, nesterov_lstm])
+def test_the_state_is_that_of_the_loop(make, num_layers):
+    cell, sequence = make(num_layers), a_sequence()
     _, state = cell(sequence)
-    for layer, weights in enumerate(cell.all_weights):
-        sequence, (h, c, v) = momentum_lstm_loop(sequence, weights, momentum=0.9, step=0.6)
-        close((state.h[layer], state.c[layer], cell.gate_velocity(state)[layer]), (h, c, v))
+    velocities = cell.gate_velocity(state)
+    for layer, end in enumerate(by_loop(cell, sequence)[1]):
+        close((state.h[layer], state.c[layer], velocities[layer]), end)
 
 
 def test_the_gradient_along_h_knows_no_momentum():
@@ -183,6 +242,17 @@ def test_pieces_make_the_whole_in_values_and_gradients(make, num_layers, cuts):
     close(*gradients)
 
 
+@pytest.mark.parametrize(("restart", "cuts"), [(7, (10, 11, 35)), (0, (30,)), (32, (32,))])
+def test_a_restart_keeps_its_beat_from_piece_to_piece(restart, cuts):
+    cell, sequence = nesterov_lstm(restart=restart), a_sequence()
+    outputs, state = [], None
+    for piece in sequence.tensor_split(cuts):
+        output, state = cell(piece, state)
+        outputs.append(output)
+    close(torch.cat(outputs), cell(sequence)[0])
+    assert state.steps == T
+
+
 @FAMILY
 @LAYERS
 def test_batch_first_only_swaps_the_axes(make, num_layers):
@@ -217,28 +287,37 @@ def test_a_mapped_state_can_cut_gradients(make):
 # Bad input
 
 
+@pytest.mark.parametrize(
+    ("cell", "dynamics"),
+    [
+        (LSTM, {}),
+        (MomentumLSTM, {"momentum": 0.9, "step": 1.0}),
+        (NesterovLSTM, {"step": 1.0}),
+    ],
+)
 @pytest.mark.parametrize("size", ["input_size", "hidden_size", "num_layers"])
-def test_sizes_are_positive(size):
+def test_sizes_are_positive(cell, dynamics, size):
     sizes = {"input_size": D, "hidden_size": H, "num_layers": 1, size: 0}
     with pytest.raises(ValueError, match=f"{size} must be at least 1, got 0"):
-        LSTM(**sizes)
-    with pytest.raises(ValueError, match=f"{size} must be at least 1, got 0"):
-        MomentumLSTM(**sizes, momentum=0.9, step=1.0)
+        cell(**sizes, **dynamics)
 
 
 @pytest.mark.parametrize(
-    ("momentum", "step", "message"),
+    ("make", "dynamics", "message"),
     [
-        (-0.1, 1.0, r"momentum must be in \[0, 1\), got -0.1"),
-        (1.0, 1.0, r"momentum must be in \[0, 1\), got 1.0"),
-        (float("nan"), 1.0, "momentum must be .* got nan"),
-        (0.9, 0.0, "step must be a positive number, got 0.0"),
-        (0.9, float("inf"), "step must be a positive number, got inf"),
+        (momentum_lstm, {"momentum": -0.1}, r"momentum must be in \[0, 1\), got -0.1"),
+        (momentum_lstm, {"momentum": 1.0}, r"momentum must be in \[0, 1\), got 1.0"),
+        (momentum_lstm, {"momentum": float("nan")}, "momentum must be .* got nan"),
+        (momentum_lstm, {"step": 0.0}, "step must be a positive number, got 0.0"),
+        (momentum_lstm, {"step": float("inf")}, "step must be a positive number, got inf"),
+        (nesterov_lstm, {"step": -1.0}, "step must be a positive number, got -1.0"),
+        (nesterov_lstm, {"restart": -1}, "restart must be a number of time steps, or 0, got -1"),
+        (nesterov_lstm, {"restart": 2.5}, "restart must be a number of time steps, .* got 2.5"),
     ],
 )
-def test_dynamics_out_of_range_are_refused(momentum, step, message):
+def test_dynamics_out_of_range_are_refused(make, dynamics, message):
     with pytest.raises(ValueError, match=message):
-        MomentumLSTM(D, H, momentum=momentum, step=step)
+        make(**dynamics)
 
 
 @FAMILY
