@@ -1,5 +1,6 @@
 """Networks, tasks, and one training run as a generator of metrics. Knows nothing of searches."""
 
+from .adaptive import AdamLSTM, AdamState, RMSPropLSTM, adam_lstm_loop, largest_drive
 from .cell import RecurrentCell
 from .classifier import SequenceClassifier
 from .momentum import nesterov_momentum, velocity, velocity_loop
@@ -18,6 +19,8 @@ from .training import Diverged, build, evaluate, fit, seeded
 
 __all__ = [
     "LSTM",
+    "AdamLSTM",
+    "AdamState",
     "Digits",
     "Diverged",
     "LSTMState",
@@ -25,13 +28,16 @@ __all__ = [
     "MomentumState",
     "NesterovLSTM",
     "NesterovState",
+    "RMSPropLSTM",
     "RecurrentCell",
     "SequenceClassifier",
     "Split",
     "Task",
+    "adam_lstm_loop",
     "build",
     "evaluate",
     "fit",
+    "largest_drive",
     "momentum_lstm_loop",
     "nesterov_lstm_loop",
     "nesterov_momentum",

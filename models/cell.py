@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Generic, Protocol, Self, TypeVar
+from typing import ClassVar, Generic, Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -28,6 +28,9 @@ class RecurrentCell(torch.nn.RNNBase, Generic[S], ABC):
 
     A member says what it remembers (`_zero_state`) and how layers are run (`_run`).
     """
+
+    dynamics: ClassVar[tuple[str, ...]] = ()
+    """The attributes that hold its dynamics' settings, for `repr`."""
 
     def __init__(
         self, mode: str, input_size: int, hidden_size: int, num_layers: int, batch_first: bool
@@ -57,6 +60,11 @@ class RecurrentCell(torch.nn.RNNBase, Generic[S], ABC):
         sequence = input.transpose(0, 1) if self.batch_first else input
         output, state = self._run(sequence, self._checked(sequence, state))
         return output.transpose(0, 1) if self.batch_first else output, state
+
+    def extra_repr(self) -> str:
+        """Sizes, as torch writes them, and the dynamics."""
+        settings = [f"{name}={getattr(self, name)}" for name in self.dynamics]
+        return ", ".join([super().extra_repr(), *settings])
 
     def _forward_one(self, input: Tensor, state: S | None) -> tuple[Tensor, S]:
         """One sequence (T, D) as a batch of one."""
@@ -100,3 +108,12 @@ class RecurrentCell(torch.nn.RNNBase, Generic[S], ABC):
 
     def _zero_hidden(self, sequence: Tensor) -> Tensor:
         return sequence.new_zeros(self.num_layers, sequence.shape[1], self.hidden_size)
+
+
+def check_dynamics(*, step: float, **fractions: float) -> None:
+    """ValueError unless the step is above 0, and every fraction in [0, 1)."""
+    for name, value in fractions.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{name} must be in [0, 1), got {value}")
+    if not 0 < step < float("inf"):
+        raise ValueError(f"step must be a positive number, got {step}")

@@ -18,14 +18,13 @@ $p_t = \mu_t p_{t-1} + s [x_t, 1]$. So such a cell is an ordinary LSTM that read
 input, and it runs on the ordinary LSTM's kernel: oneDNN on a CPU, cuDNN on a GPU.
 """
 
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from .cell import RecurrentCell
+from .cell import RecurrentCell, check_dynamics
 from .momentum import nesterov_momentum, velocity
 
 Weights = Sequence[Tensor]  # one layer's weight_ih, weight_hh, bias_ih, bias_hh
@@ -127,8 +126,7 @@ class VelocityLSTM(RecurrentCell[V]):
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int, step: float, batch_first: bool
     ) -> None:
-        if not 0 < step < float("inf"):
-            raise ValueError(f"step must be a positive number, got {step}")
+        check_dynamics(step=step)
         super().__init__("LSTM", input_size, hidden_size, num_layers, batch_first)
         self.step = step
 
@@ -137,14 +135,6 @@ class VelocityLSTM(RecurrentCell[V]):
         return tuple(
             p @ _input_map(weights).mT for p, weights in zip(state.p, self.all_weights, strict=True)
         )
-
-    @abstractmethod
-    def _dynamics(self) -> str:
-        """The dynamics' settings, for `repr`."""
-
-    def extra_repr(self) -> str:
-        """Sizes, as torch writes them, and the dynamics."""
-        return f"{super().extra_repr()}, {self._dynamics()}"
 
     def _zeros(self, sequence: Tensor) -> After:
         zeros = self._zero_hidden(sequence)
@@ -181,6 +171,8 @@ class MomentumLSTM(VelocityLSTM[MomentumState]):
         batch_first: input and output are (B, T, ...) instead of (T, B, ...).
     """
 
+    dynamics = ("momentum", "step")
+
     def __init__(
         self,
         input_size: int,
@@ -191,13 +183,9 @@ class MomentumLSTM(VelocityLSTM[MomentumState]):
         step: float,
         batch_first: bool = False,
     ) -> None:
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum must be in [0, 1), got {momentum}")
+        check_dynamics(momentum=momentum, step=step)
         super().__init__(input_size, hidden_size, num_layers, step, batch_first)
         self.momentum = momentum
-
-    def _dynamics(self) -> str:
-        return f"momentum={self.momentum}, step={self.step}"
 
     def _zero_state(self, sequence: Tensor) -> MomentumState:
         return MomentumState(*self._zeros(sequence))
@@ -225,6 +213,8 @@ class NesterovLSTM(VelocityLSTM[NesterovState]):
         batch_first: input and output are (B, T, ...) instead of (T, B, ...).
     """
 
+    dynamics = ("step", "restart")
+
     def __init__(
         self,
         input_size: int,
@@ -239,9 +229,6 @@ class NesterovLSTM(VelocityLSTM[NesterovState]):
             raise ValueError(f"restart must be a number of time steps, or 0, got {restart}")
         super().__init__(input_size, hidden_size, num_layers, step, batch_first)
         self.restart = int(restart)
-
-    def _dynamics(self) -> str:
-        return f"step={self.step}, restart={self.restart}"
 
     def _zero_state(self, sequence: Tensor) -> NesterovState:
         return NesterovState(*self._zeros(sequence))
@@ -310,9 +297,9 @@ def nesterov_lstm_loop(
     return torch.stack(outputs), (h, c, v)
 
 
-def gated(preactivation: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    """An LSTM's h and c (..., H) after a step, from its gates' (..., 4H) and the c before."""
-    i, f, g, o = preactivation.chunk(4, dim=-1)
+def gated(preactivation: Tensor, c: Tensor, dim: int = -1) -> tuple[Tensor, Tensor]:
+    """An LSTM's h and c after a step, H along `dim`, from its gates' 4H and the c before."""
+    i, f, g, o = preactivation.chunk(4, dim)
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
     return o.sigmoid() * c.tanh(), c
 

@@ -6,11 +6,15 @@ from torch import Tensor
 
 from momentune.models import (
     LSTM,
+    AdamLSTM,
     LSTMState,
     MomentumLSTM,
     MomentumState,
     NesterovLSTM,
     RecurrentCell,
+    RMSPropLSTM,
+    adam_lstm_loop,
+    largest_drive,
     momentum_lstm_loop,
     nesterov_lstm_loop,
     velocity_loop,
@@ -32,6 +36,17 @@ def nesterov_lstm(num_layers: int = 1, **changes) -> NesterovLSTM:
     return cell.double()
 
 
+def adam_lstm(num_layers: int = 1, **changes) -> AdamLSTM:
+    torch.manual_seed(1)
+    cell = AdamLSTM(D, H, num_layers, **{"momentum": 0.6, "step": 0.3, "beta2": 0.9} | changes)
+    return cell.double()
+
+
+def rmsprop_lstm(num_layers: int = 1, **changes) -> RMSPropLSTM:
+    torch.manual_seed(1)
+    return RMSPropLSTM(D, H, num_layers, **{"step": 0.3, "beta2": 0.9} | changes).double()
+
+
 def lstm(num_layers: int = 1, **changes) -> LSTM:
     torch.manual_seed(1)
     return LSTM(D, H, num_layers, **changes).double()
@@ -43,13 +58,15 @@ def a_sequence(length: int = T) -> Tensor:
 
 FAMILY = pytest.mark.parametrize(
     "make",
-    [lstm, momentum_lstm, nesterov_lstm],
-    ids=["LSTM", "MomentumLSTM", "NesterovLSTM"],
+    [lstm, momentum_lstm, nesterov_lstm, adam_lstm, rmsprop_lstm],
+    ids=["LSTM", "MomentumLSTM", "NesterovLSTM", "AdamLSTM", "RMSPropLSTM"],
 )
 LAYERS = pytest.mark.parametrize("num_layers", [1, 2])
 LOOPS = {
     MomentumLSTM: (momentum_lstm_loop, ("momentum", "step")),
     NesterovLSTM: (nesterov_lstm_loop, ("step", "restart")),
+    AdamLSTM: (adam_lstm_loop, ("momentum", "step", "beta2")),
+    RMSPropLSTM: (adam_lstm_loop, ("momentum", "step", "beta2")),
 }
 
 
@@ -99,6 +116,26 @@ def test_the_fast_form_equals_the_loop(length, num_layers, make, dynamics, dtype
         for output in (cell(sequence)[0], by_loop(cell, sequence)[0])
     )
     close(fast, loop, tolerance)
+
+
+@LAYERS
+@pytest.mark.parametrize("length", [1, 33, 784])
+@pytest.mark.parametrize(
+    ("make", "dynamics"),
+    [
+        (adam_lstm, {"momentum": 0.6, "step": 0.6, "beta2": 0.9}),
+        (adam_lstm, {"momentum": 0.3, "step": 0.1, "beta2": 0.999}),
+        (adam_lstm, {"momentum": 0.0, "step": 0.6, "beta2": 0.5}),
+        (rmsprop_lstm, {"step": 1.0, "beta2": 0.01}),
+        (rmsprop_lstm, {"step": 0.6, "beta2": 0.0}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)], ids=str
+)
+def test_the_divided_form_equals_the_loop(length, num_layers, make, dynamics, dtype, tolerance):
+    """Division amplifies rounding where the mean square is small: 1e-4 in float32."""
+    test_the_fast_form_equals_the_loop(length, num_layers, make, dynamics, dtype, tolerance)
 
 
 @LAYERS
@@ -155,6 +192,15 @@ def test_the_state_is_that_of_the_loop(make, num_layers):
         close((state.h[layer], state.c[layer], velocities[layer]), end)
 
 
+@LAYERS
+@pytest.mark.parametrize("make", [adam_lstm, rmsprop_lstm])
+def test_the_divided_state_is_that_of_the_loop(make, num_layers):
+    cell, sequence = make(num_layers), a_sequence()
+    _, state = cell(sequence)
+    for layer, end in enumerate(by_loop(cell, sequence)[1]):
+        close(tuple(tensor[layer] for tensor in state), end)
+
+
 def test_the_gradient_along_h_knows_no_momentum():
     """I-R4(a): with the velocity given, d(h_T, c_T)/dh_0 is that of an LSTM it drives."""
     cell, sequence = momentum_lstm(), a_sequence(20)
@@ -188,6 +234,74 @@ def test_the_gradient_along_the_velocity_fades_as_momentum_does():
     assert sizes[0] == 0
     assert sizes == sorted(sizes)
     assert sizes[1] < 1e-3 * sizes[3]
+
+
+# Adam and RMSProp
+
+
+def test_rmsprop_is_adam_without_momentum():
+    """I-R8."""
+    sequence = a_sequence()
+    adam, rmsprop = adam_lstm(momentum=0.0)(sequence), rmsprop_lstm()(sequence)
+    assert torch.equal(adam[0], rmsprop[0])
+    assert all(map(torch.equal, adam[1], rmsprop[1]))
+
+
+def test_constant_input_ends_at_the_steady_ratio():
+    """I-R11, and m -> y^2: every gate's drive ends at s / (1 - mu), whatever the input's size."""
+    cell = adam_lstm(momentum=0.5, step=0.3, beta2=0.9)
+    _, state = cell(torch.randn(B, D, dtype=torch.float64).expand(600, B, D))
+    close((state.v.abs() / state.m.sqrt()), torch.full_like(state.v, 0.3 / (1 - 0.5)), 1e-9)
+
+
+@pytest.mark.parametrize(
+    ("momentum", "beta2"), [(0.0, 0.0), (0.0, 0.9), (0.6, 0.4), (0.6, 0.9), (0.9, 0.82)]
+)
+def test_the_drive_stays_below_its_bound_and_can_come_near(momentum, beta2):
+    """The worst input has y_(t - k) proportional to (mu / beta2)^k, by Cauchy and Schwarz."""
+    bound = largest_drive(momentum, 0.3, beta2)
+    ages = torch.arange(400, dtype=torch.float64).flip(0)
+    worst = (momentum / beta2) ** ages if momentum else (ages == 0).double()
+    cell = rmsprop_lstm(step=0.3, beta2=beta2)
+    if momentum:
+        cell = adam_lstm(momentum=momentum, step=0.3, beta2=beta2)
+    torch.nn.init.zeros_(cell.bias_ih_l0)
+    ratios = []
+    for sequence in (worst[:, None, None].expand(400, 1, D), a_sequence(400)):
+        _, state = cell(sequence)
+        ratios.append((state.v.abs() / state.m.sqrt()).max().item())
+    assert max(ratios) <= bound * (1 + 1e-6)
+    assert ratios[0] == pytest.approx(bound, rel=1e-2)
+
+
+@pytest.mark.parametrize("beta2", [0.1, 0.9])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.filterwarnings("ignore:momentum")
+def test_silence_makes_no_nan(beta2, dtype):
+    """0 / 0 at the start, then a velocity that outlives its mean square, through long silence."""
+    cell = adam_lstm(momentum=0.9, beta2=beta2).to(dtype)
+    torch.nn.init.zeros_(cell.bias_ih_l0)
+    sequence = torch.zeros(300, B, D, dtype=dtype)
+    sequence[30:33] = 1
+    sequence.requires_grad_()
+    output, state = cell(sequence)
+    gradients = torch.autograd.grad(output[-1].sum(), [sequence, *cell.parameters()])
+    assert all(tensor.isfinite().all() for tensor in (output, *state.tensors(), *gradients))
+
+
+def test_a_momentum_too_large_for_beta2_is_warned_of():
+    with pytest.warns(UserWarning, match=r"below beta2.*got momentum=0.6 and beta2=0.1"):
+        adam_lstm(momentum=0.6, beta2=0.1)
+
+
+@pytest.mark.slow
+def test_compiled_steps_are_the_same():
+    cell, sequence = adam_lstm(), a_sequence().requires_grad_()
+    results = []
+    for cell.compiled in (False, True):
+        leaves = [sequence, *cell.parameters()]
+        results.append(values_and_gradients(cell(sequence)[0], leaves))
+    close(*results, 1e-10)
 
 
 # The baseline
@@ -293,6 +407,8 @@ def test_a_mapped_state_can_cut_gradients(make):
         (LSTM, {}),
         (MomentumLSTM, {"momentum": 0.9, "step": 1.0}),
         (NesterovLSTM, {"step": 1.0}),
+        (AdamLSTM, {"momentum": 0.9, "step": 1.0, "beta2": 0.9}),
+        (RMSPropLSTM, {"step": 1.0, "beta2": 0.9}),
     ],
 )
 @pytest.mark.parametrize("size", ["input_size", "hidden_size", "num_layers"])
@@ -312,6 +428,10 @@ def test_sizes_are_positive(cell, dynamics, size):
         (momentum_lstm, {"step": float("inf")}, "step must be a positive number, got inf"),
         (nesterov_lstm, {"step": -1.0}, "step must be a positive number, got -1.0"),
         (nesterov_lstm, {"restart": -1}, "restart must be a number of time steps, or 0, got -1"),
+        (adam_lstm, {"momentum": 1.0}, r"momentum must be in \[0, 1\), got 1.0"),
+        (adam_lstm, {"beta2": 1.0}, r"beta2 must be in \[0, 1\), got 1.0"),
+        (rmsprop_lstm, {"beta2": -0.1}, r"beta2 must be in \[0, 1\), got -0.1"),
+        (rmsprop_lstm, {"step": 0.0}, "step must be a positive number, got 0.0"),
         (nesterov_lstm, {"restart": 2.5}, "restart must be a number of time steps, .* got 2.5"),
     ],
 )
