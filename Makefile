@@ -25,7 +25,7 @@ format: $(INSTALLED)           ## Write the code as `check` wants it
 	$(BIN)/ruff format .
 
 bench: $(INSTALLED)            ## Speed beside named rivals, interleaved, medians
-	$(BIN)/python tests/benchmarks/momentum_lstm.py
+	$(BIN)/python tests/benchmarks/recurrent.py
 	$(BIN)/python tests/benchmarks/dispatch.py
 
 # Type checkers find the namespace through links, because the root's folders are its subpackages.

@@ -1,11 +1,12 @@
 """What momentum costs: forward and backward through long sequences, against `torch.nn.LSTM`.
 
-    python tests/benchmarks/momentum_lstm.py
+    python tests/benchmarks/recurrent.py
 
 The contenders take turns, so that a busy moment of the machine hits all of them, and medians are
-compared. The target is at most 1.10 times `torch.nn.LSTM` at the defaults (issue 2). Denormal
-numbers are flushed to zero, as `momentune.models.fit` does: without, the gradients that vanish
-over so many steps make every cell's backward ten times slower, and the comparison one of those.
+compared. The targets at the defaults, in times `torch.nn.LSTM`: 1.10 for cells that filter their
+input (issue 2), 1.5 for AdamLSTM and RMSPropLSTM (issue 3). Denormal numbers are flushed to zero,
+as `momentune.models.fit` does: without, the gradients that vanish over so many steps make every
+cell's backward ten times slower, and the comparison one of those.
 """
 
 import argparse
@@ -18,22 +19,39 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from momentune.models import LSTM, MomentumLSTM, momentum_lstm_loop
+from momentune.models import (
+    LSTM,
+    AdamLSTM,
+    MomentumLSTM,
+    NesterovLSTM,
+    RMSPropLSTM,
+    adam_lstm_loop,
+    momentum_lstm_loop,
+)
 
-DYNAMICS = {"momentum": 0.6, "step": 0.6}
+MOMENTUM = {"momentum": 0.6, "step": 0.6}
+RMSPROP = {"step": 0.6, "beta2": 0.9}
+ADAM = MOMENTUM | RMSPROP
 REFERENCE = "torch.nn.LSTM"
-LOOP = "MomentumLSTM, plain loop"
 
 
 def contenders(features: int, hidden: int) -> dict[str, Callable[[Tensor], Tensor]]:
     """Name -> output (T, B, H) of a sequence (T, B, D)."""
-    theirs, plain = torch.nn.LSTM(features, hidden), LSTM(features, hidden)
-    momentum = MomentumLSTM(features, hidden, **DYNAMICS)
-    return {
-        REFERENCE: lambda sequence: theirs(sequence)[0],
-        "LSTM": lambda sequence: plain(sequence)[0],
-        "MomentumLSTM": lambda sequence: momentum(sequence)[0],
-        LOOP: lambda sequence: momentum_lstm_loop(sequence, momentum.all_weights[0], **DYNAMICS)[0],
+    sizes = features, hidden
+    weights = torch.nn.LSTM(*sizes).all_weights[0]
+    cells = {
+        REFERENCE: torch.nn.LSTM(*sizes),
+        "LSTM": LSTM(*sizes),
+        "MomentumLSTM": MomentumLSTM(*sizes, **MOMENTUM),
+        "NesterovLSTM": NesterovLSTM(*sizes, step=0.9, restart=40),
+        "AdamLSTM": AdamLSTM(*sizes, **ADAM),
+        "AdamLSTM, compiled": AdamLSTM(*sizes, **ADAM, compiled=True),
+        "RMSPropLSTM": RMSPropLSTM(*sizes, **RMSPROP),
+        "RMSPropLSTM, compiled": RMSPropLSTM(*sizes, **RMSPROP, compiled=True),
+    }
+    return {name: lambda sequence, cell=cell: cell(sequence)[0] for name, cell in cells.items()} | {
+        "MomentumLSTM, loop": lambda sequence: momentum_lstm_loop(sequence, weights, **MOMENTUM)[0],
+        "AdamLSTM, loop": lambda sequence: adam_lstm_loop(sequence, weights, **ADAM)[0],
     }
 
 
@@ -45,13 +63,13 @@ def seconds(run: Callable[[Tensor], Tensor], sequence: Tensor) -> float:
 
 
 def measure(settings: argparse.Namespace) -> dict[str, list[float]]:
-    """Name -> seconds of every repeat; the loop runs in every fourth round only."""
+    """Name -> seconds of every repeat; the loops run in every fourth round only."""
     sequence = torch.rand(settings.steps, settings.batch, settings.features)
     runs = contenders(settings.features, settings.hidden)
     times: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(-1, settings.repeats):  # the first round warms up
         for name, run in runs.items():
-            if name == LOOP and (settings.no_loop or repeat % 4 != 0):
+            if name.endswith(", loop") and (settings.no_loop or repeat % 4 != 0):
                 continue
             elapsed = seconds(run, sequence)
             if repeat >= 0:
@@ -89,7 +107,7 @@ def main() -> None:
     parser.add_argument("--features", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--no-loop", action="store_true", help="leave the slow plain loop out")
+    parser.add_argument("--no-loop", action="store_true", help="leave the slow plain loops out")
     settings = parser.parse_args()
     torch.set_flush_denormal(True)  # first, so that torch's threads start with it
     torch.set_num_threads(settings.threads)
