@@ -8,6 +8,7 @@ from .space import Space
 
 CATALOGUE = {
     "digits-lstm": "recurrent:digits_lstm",
+    "digits-rnn": "recurrent:digits_rnn",
 }
 """Name of a space -> module of this package and attribute."""
 

@@ -6,7 +6,7 @@ import optuna
 import pytest
 import torch
 
-from momentune.models import Digits
+from momentune.models import Digits, largest_drive
 from momentune.spaces import Float, Space, Variant, catalogued
 
 
@@ -101,3 +101,10 @@ def test_a_training_that_yields_no_dict_is_told():
     space = Space("s", variants=[Variant("a", run=run)])
     with pytest.raises(TypeError, match=r"yields one dict of metrics per epoch.*yielded 0\.5"):
         next(space.train(space.variant("a"), {}, epochs=1, seed=0))
+
+
+def test_the_adam_cell_is_bounded_wherever_digits_rnn_looks():
+    """O-R4: the published momentum 0.6 with beta2 0.1 is not."""
+    ranges = catalogued("digits-rnn").variant("adam_lstm").parameters
+    assert np.isfinite(largest_drive(ranges["momentum"].high, 1.0, ranges["beta2"].low))
+    assert np.isinf(largest_drive(0.6, 1.0, 0.1))
