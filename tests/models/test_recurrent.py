@@ -1,5 +1,7 @@
 """Laws of the recurrent family."""
 
+import shutil
+
 import pytest
 import torch
 from torch import Tensor
@@ -295,6 +297,7 @@ def test_a_momentum_too_large_for_beta2_is_warned_of():
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
 def test_compiled_steps_are_the_same():
     cell, sequence = adam_lstm(), a_sequence().requires_grad_()
     results = []
