@@ -97,16 +97,22 @@ def test_trials_that_fail_in_any_way_are_told_and_the_sweep_goes_on(
     assert "no luck with x" in report
 
 
-def started(run: Path, trivial_file: Path, *words: object) -> subprocess.Popen[str]:
-    """A sweep of slow trials that has begun to report."""
+def slow_file(trivial_file: Path) -> Path:
+    """A space of trials that take half a second an epoch."""
     slow = trivial_file.parent / "slow.py"
     slow.write_text(
         "from dataclasses import replace\nfrom trivial import contenders, descend, trivial\n"
         "space = replace(trivial, variants=contenders(descend, pause=0.5))\n"
     )
+    return slow
+
+
+def started(run: Path, trivial_file: Path) -> subprocess.Popen[str]:
+    """A sweep of slow trials that has begun to report."""
+    slow = slow_file(trivial_file)
     command = [str(Path(sys.executable).parent / "momentune"), "sweep", f"{slow}:space"]
     process = subprocess.Popen(
-        [*command, *map(str, SMALL), *map(str, words), "--out", str(run)],
+        [*command, *map(str, SMALL), "--out", str(run)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -140,11 +146,14 @@ def test_an_interrupt_leaves_a_run_that_resumes(momentune, trivial_file, tmp_pat
 
 
 def test_a_time_budget_stops_a_sweep_that_resumes(momentune, trivial_file, tmp_path):
-    process = started(tmp_path / "X", trivial_file, "--time-budget", "12s", "--trials", "99")
-    out, errors = process.communicate(timeout=60)
-    assert process.returncode == 0, errors
-    assert "the time budget is used up" in out
-    assert {row["state"] for row in rows(tmp_path / "X")} <= {"COMPLETE", "PRUNED", "WAITING"}
+    words = ("--trials", 99, "--epochs", 2, "--time-budget", "12s", "--out", "X")
+    done = momentune("sweep", f"{slow_file(trivial_file)}:space", *words)
+    assert done.returncode == 0, done.stderr
+    assert "the time budget is used up" in done.stdout
+    states = Counter(row["state"] for row in rows(tmp_path / "X"))
+    assert set(states) <= {"COMPLETE", "PRUNED", "WAITING"}
+    assert states.total() < 99 * 2
+    assert "not done" in momentune("status", tmp_path / "X").stdout
 
 
 @pytest.mark.slow
