@@ -154,9 +154,8 @@ def run_on_ray(
         run_config=tune.RunConfig(
             name=f"session-{time.strftime('%Y%m%d-%H%M%S')}",
             storage_path=str((folder / "tune").resolve()),
-            checkpoint_config=tune.CheckpointConfig(
-                checkpoint_at_end=False
-            ),  # trainings keep theirs
+            # Trainings keep checkpoints of their own.
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             stop=_Stopper(lambda: stop() or bridge.error is not None),
             verbose=0,
         ),

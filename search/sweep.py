@@ -73,11 +73,10 @@ class Sweep:
         step = int(metrics.get("epoch", live.step + 1))
         if step <= live.step:
             return True  # heard before
-        failure = self._unusable(metrics, step)
-        if failure is not None:
-            self._fail(live, failure, metrics)
+        value = _value(metrics, self._objective("validation"), step)
+        if isinstance(value, Failure):
+            self._fail(live, value, metrics)
             return False
-        value = float(metrics[self._objective("validation")])
         live.step, live.metrics = step, metrics
         # The last epoch ends a trial anyway: what got there is complete, not stopped.
         if self.ledger.record(live.trial, step, metrics, value) and step < live.trial.epochs:
@@ -91,17 +90,19 @@ class Sweep:
         live = self.live.get(number)
         if live is None:
             return  # its end was decided by `receive`
-        if failure is None and live.metrics is None:
-            failure = Failure(reason="exception", message="the training yielded no metrics")
-        if failure is None:
-            key = self._objective("test" if live.trial.phase == "confirm" else "validation")
-            result = (live.metrics or {}).get(key)
-            if isinstance(result, int | float) and math.isfinite(result):
-                self.ledger.complete(live.trial, float(result))
+        if failure is not None:
+            self._fail(live, failure)
+        elif live.metrics is None:
+            message = "the training yielded no metrics"
+            self._fail(live, Failure(reason="exception", message=message))
+        else:
+            data = "test" if live.trial.phase == "confirm" else "validation"
+            value = _value(live.metrics, self._objective(data), live.step)
+            if isinstance(value, Failure):
+                self._fail(live, value)
+            else:
+                self.ledger.complete(live.trial, value)
                 self._forget(live)
-                return
-            failure = _missing(key, live.metrics or {}, live.step)
-        self._fail(live, failure)
 
     def _next_search(self) -> Trial | None:
         def begun(variant: str) -> int:
@@ -136,17 +137,6 @@ class Sweep:
     def _objective(self, data: str) -> str:
         return f"{data}_{self.plan.space['metric']}"
 
-    def _unusable(self, metrics: Metrics, step: int) -> Failure | None:
-        key = self._objective("validation")
-        value = metrics.get(key)
-        if not isinstance(value, int | float):
-            return _missing(key, metrics, step)
-        if not math.isfinite(value):
-            return Failure(
-                reason="diverged", message=f"{key} is {value} at epoch {step}", step=step
-            )
-        return None
-
     def _fail(self, live: _Live, failure: Failure, metrics: Metrics | None = None) -> None:
         self.ledger.fail(live.trial, failure, metrics)
         self._forget(live)
@@ -155,8 +145,12 @@ class Sweep:
         self.live.pop(live.trial.number, None)
 
 
-def _missing(key: str, metrics: Metrics, step: int) -> Failure:
-    if isinstance(value := metrics.get(key), float):
+def _value(metrics: Metrics, key: str, step: int) -> float | Failure:
+    """The objective in a report, or why it is none."""
+    value = metrics.get(key)
+    if not isinstance(value, int | float):
+        told = f"the training must yield {key!r}, at epoch {step} it yielded: {', '.join(metrics)}"
+        return Failure(reason="exception", message=told, step=step)
+    if not math.isfinite(value):
         return Failure(reason="diverged", message=f"{key} is {value} at epoch {step}", step=step)
-    message = f"the training must yield {key!r}, at epoch {step} it yielded: {', '.join(metrics)}"
-    return Failure(reason="exception", message=message, step=step)
+    return float(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from .parameters import Parameter, Value, problem
@@ -72,8 +72,6 @@ def _named(what: str, name: str) -> Iterator[str]:
 def _parameter(name: str, parameter: Parameter) -> Iterator[str]:
     if not name.isidentifier():
         yield f"parameter name {name!r} must be a Python identifier: it is an argument's name"
-    if name in TRAINING_CONTEXT:
-        yield f"parameter {name!r} is set by the sweep itself (--{name}); name yours otherwise"
     if found := problem(name, parameter):
         yield found
 
@@ -117,8 +115,8 @@ def _arguments(space: Space, variant: Variant) -> Iterator[str]:
     else:
         assert variant.network is not None
         what, target, provided = "network", variant.network, set()
-        given = set(values) - TRAINING_PARAMETERS
-        if missing := sorted(_required(fit_parameters()) - set(values)):
+        given = values.keys() - TRAINING_PARAMETERS.keys()
+        if missing := sorted(_required(TRAINING_PARAMETERS.values()) - set(values)):
             yield f"training needs {_quoted(missing)}; add it to the space's parameters"
     yield from _binding(f"{what} of variant {variant.name!r}", target, given, provided)
     for control in variant.controls:
@@ -150,15 +148,7 @@ def _binding(
         )
 
 
-def fit_parameters() -> list[inspect.Parameter]:
-    """The arguments of `fit` that a space gives."""
-    from ..models import fit
-
-    arguments = inspect.signature(fit).parameters
-    return [a for name, a in arguments.items() if name in TRAINING_PARAMETERS]
-
-
-def _required(arguments: list[inspect.Parameter]) -> set[str]:
+def _required(arguments: Iterable[inspect.Parameter]) -> set[str]:
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     return {a.name for a in arguments if a.kind in named and a.default is a.empty}
 

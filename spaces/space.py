@@ -32,11 +32,10 @@ Control = Mapping[str, Any] | Callable[[Values], Values]
 TRAINING_CONTEXT = ("epochs", "seed", "test", "checkpoint")
 """What every training is told besides its parameters; no parameter may have these names."""
 
-TRAINING_PARAMETERS = frozenset(inspect.signature(fit).parameters) - {
-    "network",
-    "task",
-    "device",
-    *TRAINING_CONTEXT,
+TRAINING_PARAMETERS = {
+    name: argument
+    for name, argument in inspect.signature(fit).parameters.items()
+    if name not in {"network", "task", "device", *TRAINING_CONTEXT}
 }
 """The parameters that `fit` takes (learning rate, batch size, …); a builder takes the others."""
 

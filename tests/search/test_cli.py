@@ -7,8 +7,10 @@ import sys
 
 import pytest
 
-from momentune.search.cli import _literal, _read, _seconds
+from momentune.search.cli import Sampler, Scheduler, _literal, _read, _seconds
 from momentune.search.plan import BadInput
+from momentune.search.sampling import SAMPLERS
+from momentune.search.scheduling import SCHEDULERS
 
 SPACE = """
 from momentune.spaces import Float, Space, Variant
@@ -128,3 +130,8 @@ def test_help_needs_no_heavy_import(module):
 def test_what_best_prints_is_what_set_reads(value):
     assert _read(_literal(value)) == value
     assert type(_read(_literal(value))) is type(value)
+
+
+def test_the_command_line_knows_every_sampler_and_scheduler():
+    assert set(Sampler) == set(SAMPLERS)
+    assert set(Scheduler) == set(SCHEDULERS)

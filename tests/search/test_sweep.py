@@ -32,6 +32,17 @@ def swept(folder, space=trivial, **request):
     return plan
 
 
+def alone(run, x):
+    """A space with one variant and one parameter."""
+    return Space(
+        "s",
+        metric="loss",
+        direction="minimize",
+        parameters={"x": x},
+        variants=[Variant("a", run=run, baseline=True)],
+    )
+
+
 def reports(folder):
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
@@ -248,13 +259,7 @@ def test_an_infinite_report_is_written_as_null(tmp_path):
     def run(x, *, epochs):
         yield {"epoch": 1, "validation_loss": x, "norm": math.inf}
 
-    space = Space(
-        "s",
-        metric="loss",
-        direction="minimize",
-        parameters={"x": 1.0},
-        variants=[Variant("a", run=run, baseline=True)],
-    )
+    space = alone(run, 1.0)
     swept(tmp_path / "run", space, trials=1, epochs=1, seeds=1)
     assert reports(tmp_path / "run")[0]["norm"] is None
 
@@ -293,13 +298,7 @@ def test_a_leader_that_diverges_does_not_stop_the_others(tmp_path):
             last = epoch == epochs
             yield {"epoch": epoch, "validation_loss": math.nan if leads and last else x - leads}
 
-    space = Space(
-        "s",
-        metric="loss",
-        direction="minimize",
-        parameters={"x": Float(0, 1)},
-        variants=[Variant("a", run=run, baseline=True)],
-    )
+    space = alone(run, Float(0, 1))
     plan = planned(space, tmp_path / "run", trials=6, epochs=9, seeds=1)
     with Ledger.locked(tmp_path / "run", plan) as ledger:
         run_serially(Sweep(plan, space, ledger))
@@ -311,13 +310,7 @@ def test_an_epoch_that_is_no_whole_number_from_1_on_is_told(tmp_path, epoch):
     def run(x):
         yield {"epoch": epoch, "validation_loss": x}
 
-    space = Space(
-        "s",
-        metric="loss",
-        direction="minimize",
-        parameters={"x": 1.0},
-        variants=[Variant("a", run=run, baseline=True)],
-    )
+    space = alone(run, 1.0)
     plan = planned(space, tmp_path / "run", trials=1)
     with Ledger.locked(tmp_path / "run", plan) as ledger:
         run_serially(Sweep(plan, space, ledger))
