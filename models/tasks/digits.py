@@ -37,6 +37,7 @@ class Digits(Task):
     output_size = 10
     metric = "accuracy"
     direction: Literal["maximize"] = "maximize"
+    chance = 0.1
 
     def __init__(self, permuted: bool = False) -> None:
         self.name = "permuted-digits" if permuted else "digits"

@@ -42,6 +42,7 @@ class Task(ABC):
     direction: Literal["maximize", "minimize"]  # what is better of that metric
     input_size: int  # features per time step
     output_size: int  # numbers predicted per sample
+    chance: float | None = None  # what guessing gives of `metric`, where that is known
 
     @property
     @abstractmethod
