@@ -1,6 +1,6 @@
 """Tasks: data, loss and metrics, one file per kind of data."""
 
 from .digits import Digits
-from .task import Split, Task
+from .task import IGNORED, Split, Stream, Task
 
-__all__ = ["Digits", "Split", "Task"]
+__all__ = ["IGNORED", "Digits", "Split", "Stream", "Task"]
