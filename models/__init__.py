@@ -2,7 +2,7 @@
 
 from .adaptive import AdamLSTM, AdamState, RMSPropLSTM, adam_lstm_loop, largest_drive
 from .cell import RecurrentCell
-from .classifier import SequenceClassifier
+from .classifier import SequenceClassifier, SequenceTagger
 from .momentum import nesterov_momentum, velocity, velocity_loop
 from .recurrent import (
     LSTM,
@@ -31,6 +31,7 @@ __all__ = [
     "RMSPropLSTM",
     "RecurrentCell",
     "SequenceClassifier",
+    "SequenceTagger",
     "Split",
     "Task",
     "adam_lstm_loop",

@@ -19,6 +19,7 @@ PUBLIC = [
     "RMSPropLSTM",
     "RecurrentCell",
     "SequenceClassifier",
+    "SequenceTagger",
     "Split",
     "Task",
     "adam_lstm_loop",
