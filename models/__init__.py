@@ -2,8 +2,9 @@
 
 from .adaptive import AdamLSTM, AdamState, RMSPropLSTM, adam_lstm_loop, largest_drive
 from .cell import RecurrentCell
-from .classifier import SequenceClassifier
+from .classifier import SequenceClassifier, SequenceTagger
 from .divergence import Diverged
+from .language import LanguageModel
 from .momentum import nesterov_momentum, velocity, velocity_loop
 from .recurrent import (
     LSTM,
@@ -15,7 +16,7 @@ from .recurrent import (
     momentum_lstm_loop,
     nesterov_lstm_loop,
 )
-from .tasks import Digits, Split, Task
+from .tasks import Digits, Split, Stream, Task
 from .training import build, evaluate, fit, seeded
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Digits",
     "Diverged",
     "LSTMState",
+    "LanguageModel",
     "MomentumLSTM",
     "MomentumState",
     "NesterovLSTM",
@@ -32,7 +34,9 @@ __all__ = [
     "RMSPropLSTM",
     "RecurrentCell",
     "SequenceClassifier",
+    "SequenceTagger",
     "Split",
+    "Stream",
     "Task",
     "adam_lstm_loop",
     "build",
