@@ -16,16 +16,20 @@ from .recurrent import (
     momentum_lstm_loop,
     nesterov_lstm_loop,
 )
-from .tasks import Digits, Split, Stream, Task
+from .tasks import MNIST, Adding, Copying, Digits, Language, Speech, Split, Stream, Task
 from .training import build, evaluate, fit, seeded
 
 __all__ = [
     "LSTM",
+    "MNIST",
     "AdamLSTM",
     "AdamState",
+    "Adding",
+    "Copying",
     "Digits",
     "Diverged",
     "LSTMState",
+    "Language",
     "LanguageModel",
     "MomentumLSTM",
     "MomentumState",
@@ -35,6 +39,7 @@ __all__ = [
     "RecurrentCell",
     "SequenceClassifier",
     "SequenceTagger",
+    "Speech",
     "Split",
     "Stream",
     "Task",

@@ -7,11 +7,15 @@ from momentune import models
 
 PUBLIC = [
     "LSTM",
+    "MNIST",
     "AdamLSTM",
     "AdamState",
+    "Adding",
+    "Copying",
     "Digits",
     "Diverged",
     "LSTMState",
+    "Language",
     "LanguageModel",
     "MomentumLSTM",
     "MomentumState",
@@ -21,6 +25,7 @@ PUBLIC = [
     "RecurrentCell",
     "SequenceClassifier",
     "SequenceTagger",
+    "Speech",
     "Split",
     "Stream",
     "Task",
