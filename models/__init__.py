@@ -3,6 +3,7 @@
 from .adaptive import AdamLSTM, AdamState, RMSPropLSTM, adam_lstm_loop, largest_drive
 from .cell import RecurrentCell
 from .classifier import SequenceClassifier, SequenceTagger
+from .divergence import Diverged
 from .momentum import nesterov_momentum, velocity, velocity_loop
 from .recurrent import (
     LSTM,
@@ -15,7 +16,7 @@ from .recurrent import (
     nesterov_lstm_loop,
 )
 from .tasks import Digits, Split, Task
-from .training import Diverged, build, evaluate, fit, seeded
+from .training import build, evaluate, fit, seeded
 
 __all__ = [
     "LSTM",

@@ -19,10 +19,13 @@ import torch
 from torch import Tensor
 
 from .checkpoint import Checkpoint
+from .divergence import Diverged
+from .insight import Series, diagnostics, readings
 from .tasks import Split, Task
 
 Module = TypeVar("Module", bound=torch.nn.Module)
-Metrics = dict[str, float]
+Metrics = dict[str, float | list[float]]
+"""Numbers by name, and series of numbers where a network has diagnostics."""
 
 CPU = torch.device("cpu")
 
@@ -39,30 +42,6 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "cosine": lambda progress: (1.0 + math.cos(math.pi * progress)) / 2,
 }
 """The factor of the learning rate in an epoch, by how much of the training lies behind it."""
-
-
-class Diverged(ArithmeticError):
-    """A loss or metric is NaN or infinite.
-
-    Attributes:
-        quantity: which, `train_loss` for one.
-        value: what it is.
-        epoch: counted from 1.
-        step: how many optimizer steps were begun, over all epochs.
-        reason: the word for it in a ledger.
-    """
-
-    reason = "diverged"
-
-    def __init__(self, quantity: str, value: float, epoch: int, step: int) -> None:
-        super().__init__(quantity, value, epoch, step)
-        self.quantity, self.value, self.epoch, self.step = quantity, value, epoch, step
-
-    def __str__(self) -> str:
-        return (
-            f"{self.quantity} is {self.value} at optimizer step {self.step} (epoch {self.epoch}); "
-            "a smaller lr, step or clip_norm may help"
-        )
 
 
 @contextmanager
@@ -122,7 +101,9 @@ def fit(
 
     Each epoch yields `epoch` (from 1), `train_loss` (mean over the epoch's batches, as they were
     seen), every metric of the task on validation data as `validation_<metric>`, `seconds` (of
-    training alone) and `n_parameters`; the last one, with `test`, also `test_<metric>`.
+    training alone), `n_parameters` and the network's `readings`; the last one, with `test`, also
+    `test_<metric>`. With `test`, the first tells the network's diagnostics `before_` training, and
+    the last those `after_` it (see `insight`).
 
     The order of samples and dropout in an epoch follow from `seed` and the epoch's number alone, so
     that neither what ran before nor a resumption changes a bit of them.
@@ -175,7 +156,9 @@ def fit(
     return _epochs(trainer, epochs, test, saved)
 
 
-def evaluate(network: torch.nn.Module, task: Task, split: Split, batch_size: int = 512) -> Metrics:
+def evaluate(
+    network: torch.nn.Module, task: Task, split: Split, batch_size: int = 512
+) -> dict[str, float]:
     """The task's metrics of a whole split, in evaluation mode, without gradients."""
     network.eval()
     with torch.no_grad():
@@ -186,27 +169,19 @@ def evaluate(network: torch.nn.Module, task: Task, split: Split, batch_size: int
 def _epochs(
     trainer: "_Trainer", epochs: int, test: bool, checkpoint: Checkpoint | None
 ) -> Generator[Metrics, None, None]:
-    """The epochs' metrics, those of the test with the last."""
-    for metrics in _trained(trainer, epochs, checkpoint):
-        last = test and metrics["epoch"] == epochs
-        yield metrics | (trainer.test() if last else {})
-
-
-def _trained(
-    trainer: "_Trainer", epochs: int, checkpoint: Checkpoint | None
-) -> Generator[Metrics, None, None]:
-    """The epochs' metrics, from the one on that a checkpoint holds."""
+    """The epochs' metrics, from the one on that a checkpoint holds; the test's with the last."""
     restored = checkpoint.restore() if checkpoint else None
     done = int(restored["epoch"]) if restored else 0
     if done > epochs:
         raise ValueError(f"the checkpoint holds epoch {done} already, past epochs={epochs}")
     if restored:
-        yield restored
+        yield restored | (trainer.test() if test and done == epochs else {})
     for epoch in range(done + 1, epochs + 1):
-        metrics = trainer.epoch(epoch)
+        metrics: Metrics = dict(trainer.look("before")) if test and epoch == 1 else {}
+        metrics |= trainer.epoch(epoch)
         if checkpoint:
             checkpoint.save(metrics)
-        yield metrics
+        yield metrics | (trainer.test() if test and epoch == epochs else {})
 
 
 @dataclass
@@ -230,12 +205,15 @@ class _Trainer:
     def _validation(self) -> Split:
         return self.task.validation().to(self.device)
 
-    def epoch(self, number: int) -> Metrics:
+    def epoch(self, number: int) -> dict[str, float]:
         """Train on every batch once, then measure."""
+        readings(self.network)  # what an evaluation has counted is not of this epoch
         start = time.perf_counter()
         train_loss = self._learn(number)
         seconds = time.perf_counter() - start
+        read = readings(self.network)
         return {
+            **read,
             "epoch": number,
             "train_loss": train_loss,
             **self._validated(number),
@@ -244,9 +222,15 @@ class _Trainer:
         }
 
     def test(self) -> Metrics:
-        """Metrics of the test split; the only place that asks for it."""
+        """Metrics of the test split, the only place that asks for it, and a last look."""
         metrics = evaluate(self.network, self.task, self.task.test().to(self.device))
-        return {f"test_{name}": value for name, value in metrics.items()}
+        return {f"test_{name}": value for name, value in metrics.items()} | self.look("after")
+
+    def look(self, when: str) -> Series:
+        """The network's diagnostics, named by when they are made."""
+        with seeded(self.seed, 0, self.device), _denormals_flushed():
+            shown = diagnostics(self.network, self.task)
+        return {f"{when}_{name}": values for name, values in shown.items()}
 
     def _learn(self, epoch: int) -> float:
         """One epoch of optimizer steps, and the mean loss that they met."""
@@ -274,7 +258,7 @@ class _Trainer:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
         self.optimizer.step()
 
-    def _validated(self, epoch: int) -> Metrics:
+    def _validated(self, epoch: int) -> dict[str, float]:
         metrics = evaluate(self.network, self.task, self._validation)
         named = {f"validation_{name}": value for name, value in metrics.items()}
         for quantity, value in named.items():
