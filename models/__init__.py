@@ -1,41 +1,61 @@
 """Networks, tasks, and one training run as a generator of metrics. Knows nothing of searches."""
 
-from .adaptive import AdamLSTM, AdamState, RMSPropLSTM, adam_lstm_loop, largest_drive
+from .adaptive import largest_drive
 from .cell import RecurrentCell
 from .classifier import SequenceClassifier, SequenceTagger
 from .divergence import Diverged
+from .gru import GRU, AdamGRU, MomentumGRU, NesterovGRU, RMSPropGRU
 from .language import LanguageModel
+from .learned import Learned
+from .loops import adam_lstm_loop, momentum_lstm_loop, nesterov_lstm_loop
 from .momentum import nesterov_momentum, velocity, velocity_loop
-from .recurrent import (
-    LSTM,
+from .recurrent import LSTM, AdamLSTM, MomentumLSTM, NesterovLSTM, RMSPropLSTM
+from .rnn import RNN, AdamRNN, MomentumRNN, NesterovRNN, RMSPropRNN
+from .state import (
+    AdamHiddenState,
+    AdamState,
+    HiddenState,
     LSTMState,
-    MomentumLSTM,
+    MomentumHiddenState,
     MomentumState,
-    NesterovLSTM,
+    NesterovHiddenState,
     NesterovState,
-    momentum_lstm_loop,
-    nesterov_lstm_loop,
 )
 from .tasks import MNIST, Adding, Copying, Digits, Language, Speech, Split, Stream, Task
 from .training import build, evaluate, fit, seeded
 
 __all__ = [
+    "GRU",
     "LSTM",
     "MNIST",
+    "RNN",
+    "AdamGRU",
+    "AdamHiddenState",
     "AdamLSTM",
+    "AdamRNN",
     "AdamState",
     "Adding",
     "Copying",
     "Digits",
     "Diverged",
+    "HiddenState",
     "LSTMState",
     "Language",
     "LanguageModel",
+    "Learned",
+    "MomentumGRU",
+    "MomentumHiddenState",
     "MomentumLSTM",
+    "MomentumRNN",
     "MomentumState",
+    "NesterovGRU",
+    "NesterovHiddenState",
     "NesterovLSTM",
+    "NesterovRNN",
     "NesterovState",
+    "RMSPropGRU",
     "RMSPropLSTM",
+    "RMSPropRNN",
     "RecurrentCell",
     "SequenceClassifier",
     "SequenceTagger",
