@@ -2,8 +2,9 @@
 
 from .adaptive import AdamLSTM, AdamState, RMSPropLSTM, adam_lstm_loop, largest_drive
 from .cell import RecurrentCell
-from .classifier import SequenceClassifier
+from .classifier import SequenceClassifier, SequenceTagger
 from .divergence import Diverged
+from .language import LanguageModel
 from .momentum import nesterov_momentum, velocity, velocity_loop
 from .recurrent import (
     LSTM,
@@ -15,16 +16,21 @@ from .recurrent import (
     momentum_lstm_loop,
     nesterov_lstm_loop,
 )
-from .tasks import Digits, Split, Task
+from .tasks import MNIST, Adding, Copying, Digits, Language, Speech, Split, Stream, Task
 from .training import build, evaluate, fit, seeded
 
 __all__ = [
     "LSTM",
+    "MNIST",
     "AdamLSTM",
     "AdamState",
+    "Adding",
+    "Copying",
     "Digits",
     "Diverged",
     "LSTMState",
+    "Language",
+    "LanguageModel",
     "MomentumLSTM",
     "MomentumState",
     "NesterovLSTM",
@@ -32,7 +38,10 @@ __all__ = [
     "RMSPropLSTM",
     "RecurrentCell",
     "SequenceClassifier",
+    "SequenceTagger",
+    "Speech",
     "Split",
+    "Stream",
     "Task",
     "adam_lstm_loop",
     "build",

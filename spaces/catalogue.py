@@ -7,6 +7,8 @@ from importlib import import_module
 from .space import Space
 
 CATALOGUE = {
+    "adding-rnn": "recurrent:adding_rnn",
+    "copying-rnn": "recurrent:copying_rnn",
     "digits-lstm": "recurrent:digits_lstm",
     "digits-rnn": "recurrent:digits_rnn",
 }
