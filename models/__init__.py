@@ -5,6 +5,10 @@ from .cell import RecurrentCell
 from .classifier import SequenceClassifier
 from .divergence import Diverged
 from .momentum import nesterov_momentum, velocity, velocity_loop
+from .ode import ANODE, GHBNODE, HBNODE, NODE, SONODE, Dynamics, GNesterovNODE, NesterovNODE
+from .ode_block import ODEBlock, SolverDiverged
+from .ode_networks import ODENetwork, image_classifier, point_classifier
+from .ode_rnn import ODERNN, forecaster
 from .recurrent import (
     LSTM,
     LSTMState,
@@ -15,34 +19,53 @@ from .recurrent import (
     momentum_lstm_loop,
     nesterov_lstm_loop,
 )
+from .spectrum import adjoint_norms, eigenvalues, spectrum_along
 from .tasks import Digits, Split, Task
 from .training import build, evaluate, fit, seeded
 
 __all__ = [
+    "ANODE",
+    "GHBNODE",
+    "HBNODE",
     "LSTM",
+    "NODE",
+    "ODERNN",
+    "SONODE",
     "AdamLSTM",
     "AdamState",
     "Digits",
     "Diverged",
+    "Dynamics",
+    "GNesterovNODE",
     "LSTMState",
     "MomentumLSTM",
     "MomentumState",
     "NesterovLSTM",
+    "NesterovNODE",
     "NesterovState",
+    "ODEBlock",
+    "ODENetwork",
     "RMSPropLSTM",
     "RecurrentCell",
     "SequenceClassifier",
+    "SolverDiverged",
     "Split",
     "Task",
     "adam_lstm_loop",
+    "adjoint_norms",
     "build",
+    "eigenvalues",
     "evaluate",
     "fit",
+    "forecaster",
+    "image_classifier",
     "largest_drive",
     "momentum_lstm_loop",
     "nesterov_lstm_loop",
     "nesterov_momentum",
+    "point_classifier",
     "seeded",
+    "spectrum_along",
     "velocity",
     "velocity_loop",
 ]
