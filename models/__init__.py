@@ -2,8 +2,9 @@
 
 from .adaptive import AdamLSTM, AdamState, RMSPropLSTM, adam_lstm_loop, largest_drive
 from .cell import RecurrentCell
-from .classifier import SequenceClassifier
+from .classifier import SequenceClassifier, SequenceTagger
 from .divergence import Diverged
+from .language import LanguageModel
 from .momentum import nesterov_momentum, velocity, velocity_loop
 from .ode import ANODE, GHBNODE, HBNODE, NODE, SONODE, Dynamics, GNesterovNODE, NesterovNODE
 from .ode_block import ODEBlock, SolverDiverged
@@ -20,7 +21,7 @@ from .recurrent import (
     nesterov_lstm_loop,
 )
 from .spectrum import adjoint_norms, eigenvalues, spectrum_along
-from .tasks import Digits, Split, Task
+from .tasks import MNIST, Adding, Copying, Digits, Language, Speech, Split, Stream, Task
 from .training import build, evaluate, fit, seeded
 
 __all__ = [
@@ -28,16 +29,21 @@ __all__ = [
     "GHBNODE",
     "HBNODE",
     "LSTM",
+    "MNIST",
     "NODE",
     "ODERNN",
     "SONODE",
     "AdamLSTM",
     "AdamState",
+    "Adding",
+    "Copying",
     "Digits",
     "Diverged",
     "Dynamics",
     "GNesterovNODE",
     "LSTMState",
+    "Language",
+    "LanguageModel",
     "MomentumLSTM",
     "MomentumState",
     "NesterovLSTM",
@@ -48,8 +54,11 @@ __all__ = [
     "RMSPropLSTM",
     "RecurrentCell",
     "SequenceClassifier",
+    "SequenceTagger",
     "SolverDiverged",
+    "Speech",
     "Split",
+    "Stream",
     "Task",
     "adam_lstm_loop",
     "adjoint_norms",

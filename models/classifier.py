@@ -1,27 +1,68 @@
-"""A recurrent cell with a linear head: reads a whole sequence, then says which class it is."""
+"""A recurrent cell with a linear head: one answer to a whole sequence, or one at every step."""
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
 
-class SequenceClassifier(torch.nn.Module):
-    """Logits of a sequence's class, linear in the top layer's output at the last step.
+class SequenceReader(torch.nn.Module):
+    """What both share: a cell, a linear head on its top layer, and an embedding for tokens.
 
     Args:
         cell: any recurrent module of this package or of torch (`torch.nn.LSTM`, `torch.nn.GRU`).
-        num_classes: K, at least 2.
+        num_outputs: K, numbers in an answer: classes, or 1 for a single number.
+        embedding: how many tokens there are; sequences are then (B, T) whole numbers, each looked
+            up as a vector of the cell's input size.
     """
 
-    def __init__(self, cell: torch.nn.RNNBase, num_classes: int) -> None:
+    def __init__(
+        self, cell: torch.nn.RNNBase, num_outputs: int, *, embedding: int | None = None
+    ) -> None:
         super().__init__()
-        if num_classes < 2:
-            raise ValueError(f"num_classes must be at least 2, got {num_classes}")
+        for name, size in {"num_outputs": num_outputs, "embedding": embedding}.items():
+            if size is not None and size < 1:
+                raise ValueError(f"{name} must be at least 1, got {size}")
         self.cell = cell
-        self.head = torch.nn.Linear(cell.hidden_size, num_classes)
+        self.embedding = torch.nn.Embedding(embedding, cell.input_size) if embedding else None
+        self.head = torch.nn.Linear(cell.hidden_size, num_outputs)
+
+    def hidden(self, sequence: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """The top layer's output (B, T, H) and the cell's state, after (B, T, D) or (B, T) tokens.
+
+        The batch is first whatever the cell prefers. A state that is handed in goes on where the
+        piece before ended.
+        """
+        if self.embedding is not None:
+            sequence = self.embedding(sequence)
+        if self.cell.batch_first:
+            output, state = self.cell(sequence, state)
+            return output, state
+        output, state = self.cell(sequence.transpose(0, 1), state)
+        return output.transpose(0, 1), state
+
+
+class SequenceClassifier(SequenceReader):
+    """One answer to a sequence, linear in the top layer's output at the last step.
+
+    Args are those of `SequenceReader`.
+    """
 
     def forward(self, sequence: Tensor) -> Tensor:
-        """Logits (B, K) of sequences (B, T, D); the batch is first whatever the cell prefers."""
-        batch_first = self.cell.batch_first
-        output, _ = self.cell(sequence if batch_first else sequence.transpose(0, 1))
-        logits: Tensor = self.head(output[:, -1] if batch_first else output[-1])
-        return logits
+        """(B, K) from sequences (B, T, D), or (B, T) tokens where there is an embedding."""
+        output, _ = self.hidden(sequence)
+        answer: Tensor = self.head(output[:, -1])
+        return answer
+
+
+class SequenceTagger(SequenceReader):
+    """An answer at every step of a sequence, linear in the top layer's output there.
+
+    Args are those of `SequenceReader`.
+    """
+
+    def forward(self, sequence: Tensor) -> Tensor:
+        """(B, T, K) from sequences (B, T, D), or (B, T) tokens where there is an embedding."""
+        output, _ = self.hidden(sequence)
+        answers: Tensor = self.head(output)
+        return answers
