@@ -2,10 +2,14 @@
 
 from .classification import Classification
 from .digits import Digits
+from .forecasting import Forecasting
+from .images import Images, digits_image, mnist_image
 from .language import Language
 from .memory import Adding, Copying
 from .mnist import MNIST
+from .oscillators import Oscillators
 from .speech import Speech
+from .spheres import NestedSpheres
 from .task import IGNORED, Split, Stream, Task
 
 __all__ = [
@@ -15,9 +19,15 @@ __all__ = [
     "Classification",
     "Copying",
     "Digits",
+    "Forecasting",
+    "Images",
     "Language",
+    "NestedSpheres",
+    "Oscillators",
     "Speech",
     "Split",
     "Stream",
     "Task",
+    "digits_image",
+    "mnist_image",
 ]
