@@ -22,6 +22,7 @@ from .recurrent import (
 )
 from .spectrum import adjoint_norms, eigenvalues, spectrum_along
 from .tasks import (
+    CIFAR10,
     MNIST,
     Adding,
     Copying,
@@ -31,10 +32,12 @@ from .tasks import (
     Language,
     NestedSpheres,
     Oscillators,
+    Silverbox,
     Speech,
     Split,
     Stream,
     Task,
+    Vibration,
     digits_image,
     mnist_image,
 )
@@ -42,6 +45,7 @@ from .training import build, evaluate, fit, seeded
 
 __all__ = [
     "ANODE",
+    "CIFAR10",
     "GHBNODE",
     "HBNODE",
     "LSTM",
@@ -75,11 +79,13 @@ __all__ = [
     "RecurrentCell",
     "SequenceClassifier",
     "SequenceTagger",
+    "Silverbox",
     "SolverDiverged",
     "Speech",
     "Split",
     "Stream",
     "Task",
+    "Vibration",
     "adam_lstm_loop",
     "adjoint_norms",
     "build",

@@ -192,6 +192,7 @@ def forecaster(
     depth: Literal["field", "update"] = "field",
     window: int = 0,
     known: int | None = None,
+    shrink: float = 1.0,
     solver: str = "dopri5",
     tolerance: float = 1e-7,
     adjoint: bool = True,
@@ -209,6 +210,8 @@ def forecaster(
             ReLU, linear update), or in the "update" as for Walker2D (linear field, three layers).
         window: how many observations the initial state is read from; 0 starts at 0. With more than
             one, predictions inside the window have seen their targets; forecasts beyond have not.
+        shrink: multiplies all weights but the dynamics' own constants at first, so that the state
+            hardly moves and long series do not blow up; 0.01 for vibration as published.
         known: H', for kind "anode": features that the initial state has, the others are 0.
         solver: as in `ODEBlock`.
         tolerance: relative and absolute; 1e-7 as published.
@@ -222,13 +225,19 @@ def forecaster(
         dynamics["augment"] = hidden_size - known if window and known else 0
     starting = order * (known or hidden_size)
     update = LinearUpdate if depth == "field" else DeepUpdate
-    return ODERNN(
+    network = ODERNN(
         ode_block(kind, field, solver, tolerance, adjoint, max_nfe, **dynamics),
         update(features, hidden_size, order),
         nn.Linear(hidden_size, outputs),
         hidden_size,
         Window(features, window, starting) if window else None,
     )
+    for layer in network.modules():
+        if isinstance(layer, nn.Linear):
+            with torch.no_grad():
+                layer.weight.mul_(shrink)
+                layer.bias.mul_(shrink)
+    return network
 
 
 def _field(kind: str, hidden_size: int, depth: str) -> nn.Module:

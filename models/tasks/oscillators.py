@@ -73,9 +73,7 @@ class Oscillators(Forecasting):
         if system not in (*SYSTEMS, "all"):
             raise ValueError(f"no system {system!r}; there are {', '.join(SYSTEMS)} and all")
         if not 1 <= horizon < length:
-            raise ValueError(
-                f"horizon must be at least 1 and below length, got {horizon=} {length=}"
-            )
+            raise ValueError(f"horizon must be from 1 to below length, got {horizon} of {length}")
         if min(train, held_out) < len(SYSTEMS):
             raise ValueError(f"train and held_out must be at least 4, got {train} and {held_out}")
         if noise < 0:

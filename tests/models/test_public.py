@@ -7,6 +7,7 @@ from momentune import models
 
 PUBLIC = [
     "ANODE",
+    "CIFAR10",
     "GHBNODE",
     "HBNODE",
     "LSTM",
@@ -40,11 +41,13 @@ PUBLIC = [
     "RecurrentCell",
     "SequenceClassifier",
     "SequenceTagger",
+    "Silverbox",
     "SolverDiverged",
     "Speech",
     "Split",
     "Stream",
     "Task",
+    "Vibration",
     "adam_lstm_loop",
     "adjoint_norms",
     "build",
