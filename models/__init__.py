@@ -1,26 +1,31 @@
 """Networks, tasks, and one training run as a generator of metrics. Knows nothing of searches."""
 
-from .adaptive import AdamLSTM, AdamState, RMSPropLSTM, adam_lstm_loop, largest_drive
+from .adaptive import largest_drive
 from .cell import RecurrentCell
 from .classifier import SequenceClassifier, SequenceTagger
 from .divergence import Diverged
+from .gru import GRU, AdamGRU, MomentumGRU, NesterovGRU, RMSPropGRU
 from .language import LanguageModel
+from .learned import Learned
+from .loops import adam_lstm_loop, momentum_lstm_loop, nesterov_lstm_loop
 from .momentum import nesterov_momentum, velocity, velocity_loop
 from .ode import ANODE, GHBNODE, HBNODE, NODE, SONODE, Dynamics, GNesterovNODE, NesterovNODE
 from .ode_block import ODEBlock, SolverDiverged
 from .ode_networks import ODENetwork, image_classifier, point_classifier
 from .ode_rnn import ODERNN, forecaster
-from .recurrent import (
-    LSTM,
-    LSTMState,
-    MomentumLSTM,
-    MomentumState,
-    NesterovLSTM,
-    NesterovState,
-    momentum_lstm_loop,
-    nesterov_lstm_loop,
-)
+from .recurrent import LSTM, AdamLSTM, MomentumLSTM, NesterovLSTM, RMSPropLSTM
+from .rnn import RNN, AdamRNN, MomentumRNN, NesterovRNN, RMSPropRNN
 from .spectrum import adjoint_norms, eigenvalues, spectrum_along
+from .state import (
+    AdamHiddenState,
+    AdamState,
+    HiddenState,
+    LSTMState,
+    MomentumHiddenState,
+    MomentumState,
+    NesterovHiddenState,
+    NesterovState,
+)
 from .tasks import (
     CIFAR10,
     MNIST,
@@ -47,13 +52,18 @@ __all__ = [
     "ANODE",
     "CIFAR10",
     "GHBNODE",
+    "GRU",
     "HBNODE",
     "LSTM",
     "MNIST",
     "NODE",
     "ODERNN",
+    "RNN",
     "SONODE",
+    "AdamGRU",
+    "AdamHiddenState",
     "AdamLSTM",
+    "AdamRNN",
     "AdamState",
     "Adding",
     "Copying",
@@ -62,20 +72,30 @@ __all__ = [
     "Dynamics",
     "Forecasting",
     "GNesterovNODE",
+    "HiddenState",
     "Images",
     "LSTMState",
     "Language",
     "LanguageModel",
+    "Learned",
+    "MomentumGRU",
+    "MomentumHiddenState",
     "MomentumLSTM",
+    "MomentumRNN",
     "MomentumState",
     "NestedSpheres",
+    "NesterovGRU",
+    "NesterovHiddenState",
     "NesterovLSTM",
     "NesterovNODE",
+    "NesterovRNN",
     "NesterovState",
     "ODEBlock",
     "ODENetwork",
     "Oscillators",
+    "RMSPropGRU",
     "RMSPropLSTM",
+    "RMSPropRNN",
     "RecurrentCell",
     "SequenceClassifier",
     "SequenceTagger",
