@@ -9,12 +9,22 @@ from typing import Any
 from torch import nn
 
 from ..models import (
+    GRU,
     LSTM,
+    RNN,
+    AdamGRU,
     AdamLSTM,
+    AdamRNN,
     LanguageModel,
+    MomentumGRU,
     MomentumLSTM,
+    MomentumRNN,
+    NesterovGRU,
     NesterovLSTM,
+    NesterovRNN,
+    RMSPropGRU,
     RMSPropLSTM,
+    RMSPropRNN,
     SequenceClassifier,
     SequenceTagger,
     Task,
@@ -33,12 +43,31 @@ LSTMS: Cells = {
     "rmsprop": RMSPropLSTM,
 }
 
+RNNS: Cells = {
+    "": RNN,
+    "momentum": MomentumRNN,
+    "nesterov": NesterovRNN,
+    "adam": AdamRNN,
+    "rmsprop": RMSPropRNN,
+}
+GRUS: Cells = {
+    "": GRU,
+    "momentum": MomentumGRU,
+    "nesterov": NesterovGRU,
+    "adam": AdamGRU,
+    "rmsprop": RMSPropGRU,
+}
+
 MOMENTA = (0.0, 0.1, 0.3, 0.6, 0.9)
 STEPS = (0.1, 0.3, 0.6, 0.9, 1.0)
 """The ablation of the paper's figure: each momentum with each step (section 1.6.2)."""
 RESTARTS = (2, 4, 6, 8, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 125, 150, 200, 250, 300, 350)
 SECOND_MOMENTS = (0.001, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 0.999)
 """The decays of RMSProp's and the restarts of Nesterov's cells that the authors tried (1.6.2)."""
+
+
+ADAPTIVE_STEP = Float(0.1, 1.0, log=True)
+"""A drive over sqrt(m) is about 1 in size, whatever the input's is."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +152,9 @@ def family(
     return [plain, *others]
 
 
-def every_dynamics(*, step: Float, adaptive_step: Float, restart: Choice) -> dict[str, Dynamics]:
+def every_dynamics(
+    *, step: Float, restart: Choice, adaptive_step: Float = ADAPTIVE_STEP
+) -> dict[str, Dynamics]:
     """All four optimizers with one range of steps, another for those that divide by sqrt(m)."""
     return {
         "momentum": heavy_ball(step),
