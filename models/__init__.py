@@ -4,6 +4,7 @@ from .adaptive import largest_drive
 from .cell import RecurrentCell
 from .classifier import SequenceClassifier, SequenceTagger
 from .divergence import Diverged
+from .gradient_flow import gradient_flow
 from .gru import GRU, AdamGRU, MomentumGRU, NesterovGRU, RMSPropGRU
 from .language import LanguageModel
 from .learned import Learned
@@ -13,6 +14,7 @@ from .ode import ANODE, GHBNODE, HBNODE, NODE, SONODE, Dynamics, GNesterovNODE, 
 from .ode_block import ODEBlock, SolverDiverged
 from .ode_networks import ODENetwork, image_classifier, point_classifier
 from .ode_rnn import ODERNN, forecaster
+from .orthogonal import DTRIV, AdamDTRIV, MomentumDTRIV, NesterovDTRIV, RMSPropDTRIV
 from .recurrent import LSTM, AdamLSTM, MomentumLSTM, NesterovLSTM, RMSPropLSTM
 from .rnn import RNN, AdamRNN, MomentumRNN, NesterovRNN, RMSPropRNN
 from .spectrum import adjoint_norms, eigenvalues, spectrum_along
@@ -51,6 +53,7 @@ from .training import build, evaluate, fit, seeded
 __all__ = [
     "ANODE",
     "CIFAR10",
+    "DTRIV",
     "GHBNODE",
     "GRU",
     "HBNODE",
@@ -60,6 +63,7 @@ __all__ = [
     "ODERNN",
     "RNN",
     "SONODE",
+    "AdamDTRIV",
     "AdamGRU",
     "AdamHiddenState",
     "AdamLSTM",
@@ -78,12 +82,14 @@ __all__ = [
     "Language",
     "LanguageModel",
     "Learned",
+    "MomentumDTRIV",
     "MomentumGRU",
     "MomentumHiddenState",
     "MomentumLSTM",
     "MomentumRNN",
     "MomentumState",
     "NestedSpheres",
+    "NesterovDTRIV",
     "NesterovGRU",
     "NesterovHiddenState",
     "NesterovLSTM",
@@ -93,6 +99,7 @@ __all__ = [
     "ODEBlock",
     "ODENetwork",
     "Oscillators",
+    "RMSPropDTRIV",
     "RMSPropGRU",
     "RMSPropLSTM",
     "RMSPropRNN",
@@ -114,6 +121,7 @@ __all__ = [
     "evaluate",
     "fit",
     "forecaster",
+    "gradient_flow",
     "image_classifier",
     "largest_drive",
     "mnist_image",

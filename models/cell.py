@@ -6,7 +6,7 @@ what becomes of the drive on its way there). A member of the family names the tw
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Generic, TypeVar, cast, overload
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast, overload
 
 import torch
 from torch import Tensor
@@ -21,6 +21,13 @@ Memory = tuple[Any, ...]  # one layer's state of its dynamics
 Read = tuple[Tensor, tuple[Tensor, ...], Memory]  # output, recurrence's state, dynamics' state
 
 
+class Trace(NamedTuple):
+    """What one layer goes through, time step by time step."""
+
+    h: list[Tensor]  # T of (B, H), hidden
+    v: list[Tensor]  # T of (B, G H), velocity of the drive; empty where there is none
+
+
 class RecurrentCell(torch.nn.Module, Generic[S], ABC):
     """What the family shares; without dynamics, the drive goes to the recurrence as it is."""
 
@@ -30,6 +37,7 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
     batch_first: bool
     dropout: float
     recurrence: Recurrence
+    input_bias: ClassVar[bool] = True  # whether the drive has a bias
     state: ClassVar[type[CellState]]
     dynamics: ClassVar[tuple[str, ...]] = ()
     """The attributes that hold its dynamics' settings, for `repr`."""
@@ -113,6 +121,42 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
         """One layer: its output (T, B, H), and both parts of its state."""
         output, end = recur(self.recurrence, sequence, layer, start, self.training)
         return output, end, memory
+
+    def unrolled(self, sequence: Tensor) -> list[Trace]:
+        """The same by a plain loop, one time step after the other: the specification.
+
+        It also shows what happens inside, with the graph of all of it.
+
+        Args:
+            sequence: (T, B, D), time first whatever the cell prefers; from a zero state.
+
+        Returns:
+            A trace for each layer; the last one's h are the outputs.
+        """
+        zeros = sequence.new_zeros(sequence.shape[1], self.hidden_size)
+        traces, inputs = [], list(sequence)
+        for index, layer in enumerate(self._layers()):
+            states: tuple[Tensor, ...] = (zeros,) * self.recurrence.states
+            memory = self._at_rest(zeros.repeat(1, self.recurrence.gates))
+            trace = Trace([], [])
+            for x in inputs:
+                drive, memory = self._advance(index, layer, x, memory)
+                states = self.recurrence.step(drive, layer, states)
+                trace.h.append(states[0])
+                trace.v.extend(memory[:1])
+            inputs = trace.h
+            traces.append(trace)
+        return traces
+
+    def _at_rest(self, zeros: Tensor) -> Memory:
+        """The dynamics' state before a sequence, in the drive's coordinates: `zeros` (B, G H)."""
+        return ()
+
+    def _advance(
+        self, index: int, layer: Layer, x: Tensor, memory: Memory
+    ) -> tuple[Tensor, Memory]:
+        """What the recurrence hears of an input (B, D), and the dynamics' state after it."""
+        return torch.nn.functional.linear(x, layer.input, layer.input_bias), memory
 
     @abstractmethod
     def _layers(self) -> list[Layer]:

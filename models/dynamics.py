@@ -91,7 +91,7 @@ class Velocity(Dynamics[S]):
         return memory[1:]
 
     def _zero_memory(self, sequence: Tensor, features: int) -> Memory:
-        width = features + self._inside(self._layers()[0])
+        width = features + (self.input_bias and self.drive_bias == "inside")
         if self._per_unit():
             width = self.recurrence.gates * self.hidden_size
         return (sequence.new_zeros(sequence.shape[1], width),)
@@ -125,10 +125,10 @@ class Velocity(Dynamics[S]):
         step: float | Tensor,
     ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
         """The drive is filtered itself, (K, G H, B) after (K, G H, B)."""
-        mu = torch.as_tensor(momenta).to(sequence)
+        mu = torch.as_tensor(momenta, dtype=sequence.dtype, device=sequence.device)
         mu = mu.mT if mu.dim() == 3 else mu.reshape(-1, 1, 1)
         rest = iter(mu.expand(len(sequence), -1, -1).split(PIECE))
-        s = torch.as_tensor(step).to(sequence).reshape(-1, 1)
+        s = torch.as_tensor(step, dtype=sequence.dtype, device=sequence.device).reshape(-1, 1)
         inside, current = self._inside(layer), initial.mT
 
         def change(drive: Tensor) -> Tensor:
@@ -147,7 +147,7 @@ class Velocity(Dynamics[S]):
         self, index: int, layer: Layer, x: Tensor, memory: Memory
     ) -> tuple[Tensor, Memory]:
         v = memory[0]
-        mu = torch.as_tensor(self._momenta(index, 1, memory)).to(x)
+        mu = torch.as_tensor(self._momenta(index, 1, memory), dtype=x.dtype, device=x.device)
         inside = self._inside(layer)
         y = torch.nn.functional.linear(x, layer.input, layer.input_bias if inside else None)
         v = (mu[0] if mu.dim() else mu) * v + self._coefficient("step", index) * y
@@ -162,6 +162,9 @@ class Velocity(Dynamics[S]):
         if layer.input_bias is None or self.drive_bias == "outside":
             return layer.input
         return torch.cat([layer.input, layer.input_bias.unsqueeze(1)], dim=1)
+
+    def _at_rest(self, zeros: Tensor) -> Memory:
+        return (zeros,)
 
     def _set_drive_bias(self, drive_bias: str) -> None:
         if drive_bias not in DRIVE_BIAS:
@@ -258,6 +261,9 @@ class Nesterov(Velocity[S]):
     def _zero_memory(self, sequence: Tensor, features: int) -> Memory:
         return (*super()._zero_memory(sequence, features), 0)
 
+    def _at_rest(self, zeros: Tensor) -> Memory:
+        return zeros, 0
+
     def _apart(self, state: S) -> S:
         held: Any = state
         batch = held.h.shape[-2]
@@ -308,6 +314,9 @@ class Adam(Dynamics[S]):
     def _zero_memory(self, sequence: Tensor, features: int) -> Memory:
         units = self.recurrence.gates * self.hidden_size
         zeros = sequence.new_zeros(sequence.shape[1], units)
+        return zeros, zeros
+
+    def _at_rest(self, zeros: Tensor) -> Memory:
         return zeros, zeros
 
     def _read(

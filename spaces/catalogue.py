@@ -23,7 +23,9 @@ CATALOGUE = {
     "language-lstm": "language:language_lstm",
     "mnist-lstm": "mnist:mnist_lstm",
     "pmnist-lstm": "mnist:pmnist_lstm",
+    "pmnist-orthogonal": "orthogonal:pmnist_orthogonal",
     "speech-lstm": "speech:speech_lstm",
+    "speech-orthogonal": "orthogonal:speech_orthogonal",
 }
 """Name of a space -> module of this package and attribute."""
 

@@ -69,7 +69,7 @@ language_lstm = Space(
         # SGD at 30, weights decayed by 1.2e-6, norms clipped at 0.25, 20 rows in pieces of 70,
         # 500 epochs (section 1.6). Its stack is AWD-LSTM's: a last layer of 400 units that shares
         # the embedding's weights, weights dropped, averaged SGD at the end. Ours is not: three
-        # equal layers, and dropout on the output alone.
+        # equal layers, with dropout between them and on the output.
         "task": partial(Language, "word", vocabulary=10_000, piece=70),
         "parameters": {
             "hidden_size": 1150,
