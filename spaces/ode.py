@@ -196,8 +196,8 @@ silverbox_ode = Space(
     cost="nfe",
     grid={"tolerance": (1e-1, 1e-2, 1e-3)},
     trials=5,
-    epochs=12,
-    seeds=4,
+    epochs=8,
+    seeds=3,
 )
 
 vibration_ode = Space(
@@ -221,8 +221,8 @@ vibration_ode = Space(
     cost="nfe",
     grid={"tolerance": (1e-1, 1e-2, 1e-3)},
     trials=5,
-    epochs=12,
-    seeds=4,
+    epochs=8,
+    seeds=3,
     # The learning rate falls once there, to a tenth, at epoch 50.
     paper={
         "task": Vibration,
