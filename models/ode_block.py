@@ -106,8 +106,8 @@ class ODEBlock(nn.Module):
     ) -> State:
         """As `forward`, at other times, and directly unless told otherwise."""
         self.dynamics.check(state)
-        watched = self.solver != "scipy_solver"
-        solve = _Solve(self.dynamics, duration, self.max_nfe, self._count(), watched)
+        kind = _Solve if self.solver == "scipy_solver" else _WatchedSolve
+        solve = kind(self.dynamics, duration, self.max_nfe, self._count())
         first = state if isinstance(state, Tensor) else state[0]
         integrate = odeint_adjoint if adjoint else odeint
         span = torch.tensor(times, dtype=first.dtype, device=first.device)
@@ -174,7 +174,7 @@ class ODEBlock(nn.Module):
 
 
 class _Solve(nn.Module):
-    """The dynamics in one solve: counted, limited, and stopped where no step is small enough.
+    """The dynamics in one solve: counted and limited.
 
     torchdiffeq's adjoint method calls it again in the backward pass; there, too, what it raises
     comes out as it is.
@@ -186,7 +186,6 @@ class _Solve(nn.Module):
         duration: Tensor | None,
         limit: int,
         count: Callable[[Way], None],
-        watched: bool,
     ) -> None:
         super().__init__()
         self.dynamics = dynamics
@@ -194,8 +193,6 @@ class _Solve(nn.Module):
         self.limit, self.count = limit, count
         self.evaluations = 0
         self.way: Way = "forward"
-        if watched:  # torchdiffeq finds these by name, and warns where a solver has no use for them
-            self.callback_step = self.callback_step_adjoint = self._step
 
     def forward(self, t: Tensor, state: State) -> State:
         """The derivative, in units of the solver's time."""
@@ -217,14 +214,25 @@ class _Solve(nn.Module):
         """What comes from now on is the backward pass."""
         self.evaluations, self.way = 0, "backward"
 
-    def _step(self, t: Tensor, state: State, dt: Tensor) -> None:
-        """What torchdiffeq calls before each step."""
+
+class _WatchedSolve(_Solve):
+    """A solve that is stopped where no step is small enough.
+
+    torchdiffeq finds the callbacks by their names; it warns where a solver has no use for them.
+    """
+
+    def callback_step(self, t: Tensor, state: State, dt: Tensor) -> None:
+        """Before each step forward; what is NaN makes a step of 0, or is in the state."""
         numbers = torch.cat([part.flatten() for part in parts(state)])
         if not bool(t + dt > t) or not numbers.isfinite().all():
             raise SolverDiverged(
                 f"the {self.way} solve is stuck at t={t.item():.6g} with a step of "
                 f"{dt.item():.3g}: NaN, infinite or stiff"
             )
+
+    def callback_step_adjoint(self, t: Tensor, state: State, dt: Tensor) -> None:
+        """Before each step backward."""
+        self.callback_step(t, state, dt)
 
 
 def _check_times(times: Sequence[float], dynamics: Dynamics) -> None:

@@ -7,6 +7,13 @@ from importlib import import_module
 from .space import Space
 
 CATALOGUE = {
+    "cifar10-ode": "ode_images:cifar10_ode",
+    "digits-ode": "ode_images:digits_ode",
+    "mnist-ode": "ode_images:mnist_ode",
+    "oscillators-ode": "ode:oscillators_ode",
+    "silverbox-ode": "ode:silverbox_ode",
+    "spheres-ode": "ode:spheres_ode",
+    "vibration-ode": "ode:vibration_ode",
     "adding-rnn": "recurrent:adding_rnn",
     "copying-rnn": "recurrent:copying_rnn",
     "digits-gru": "recurrent:digits_gru",

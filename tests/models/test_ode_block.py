@@ -1,5 +1,6 @@
 """Laws of the block that integrates: exact counts, hard limits, the numbers of a bare solve."""
 
+import gc
 import math
 import warnings
 
@@ -268,3 +269,16 @@ def test_settings_out_of_range_are_refused(settings, message):
 def test_a_state_of_the_wrong_form_is_refused(make, state, message):
     with pytest.raises(ValueError, match=message):
         ODEBlock(make(Counting()))(state)
+
+
+def test_a_solve_leaves_nothing_for_the_garbage_collector():
+    """A cycle would keep the graph of every batch in memory until it comes by."""
+    block = ODEBlock(HBNODE(Counting()))
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            block((torch.ones(4, D), torch.zeros(4, D)))[0][-1].sum().backward()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

@@ -1,15 +1,21 @@
 """Laws of the tasks for neural ODEs: known solutions, separate splits, honest descriptions."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from scipy.integrate import solve_ivp
 
 from momentune.models import (
+    CIFAR10,
     Digits,
     NestedSpheres,
     Oscillators,
+    Silverbox,
     Task,
+    Vibration,
     digits_image,
 )
 from momentune.models.tasks.oscillators import SYSTEMS, _drawn, solution
@@ -154,9 +160,72 @@ def test_images_are_the_sequences_of_the_other_task():
     assert torch.equal(images.targets, sequences.targets)
 
 
+# Data that the user brings
+
+
+def needs(name: str):
+    folder = os.environ.get("MOMENTUNE_DATA")
+    there = folder is not None and (Path(folder) / name).is_file()
+    return pytest.mark.skipif(not there, reason=f"needs {name} in the folder MOMENTUNE_DATA")
+
+
+@needs("pv.csv")
+def test_vibration_has_the_papers_sequences():
+    data = Vibration().data
+    assert [data[part] for part in ("train", "validation", "test")] == [509, 254, 254]
+    split = Vibration().train()
+    assert split.inputs.shape == (509, 71, 7)
+    assert split.inputs[:, :64, 5].all()
+    assert not split.inputs[:, 64:, 5].any()
+    assert split.inputs[..., -1].min() == 1
+    assert split.inputs[:, :64, -1].max() > 1
+    assert (split.inputs[:, 64:, -1] == 1).all()
+    assert split.targets.std().item() == pytest.approx(1, abs=0.05)
+
+
+@needs("pv.csv")
+@pytest.mark.parametrize(("length", "samples"), [(16, 100), (64, 254)])
+def test_vibration_can_be_shorter_and_fewer(length, samples):
+    split = Vibration(length, 4, samples).validation()
+    assert split.inputs.shape == (samples, length + 3, 7)
+
+
+@needs("sb.csv")
+def test_silverbox_hides_its_output_and_never_its_input():
+    split = Silverbox(length=16, horizon=8, samples=50).train()
+    voltage, output, known = split.inputs[..., 0], split.inputs[..., 1], split.inputs[..., 2]
+    assert known[:, :9].all()
+    assert not known[:, 9:].any()
+    assert not output[:, 9:].any()
+    assert voltage[:, 9:].std() > 0.5
+    assert torch.equal(output[:, 1:9], split.targets[:, :8, 0])
+
+
+@needs("cifar10_jpeg_12k.npz")
+def test_cifar10_has_as_many_images_of_each_class():
+    pytest.importorskip("PIL")
+    task = CIFAR10(side=8, samples=100)
+    for part in ("train", "validation", "test"):
+        split = getattr(task, part)()
+        assert split.inputs.shape == (100, 3, 8, 8)
+        assert split.targets.bincount().tolist() == [10] * 10
+    assert "as JPEG" in task.data["name"]
+
+
+@pytest.mark.parametrize("task", [Vibration(), Silverbox(), CIFAR10()], ids=lambda task: task.name)
+def test_missing_data_are_told_with_where_they_are_found(task, tmp_path, monkeypatch):
+    monkeypatch.setenv("MOMENTUNE_DATA", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"https://.*MOMENTUNE_DATA|MOMENTUNE_DATA.*https"):
+        task.train()
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: Vibration(length=1), "length must be at least 2"),
+        (lambda: Silverbox(length=8, horizon=8), "horizon must be below length, got 8 of 8"),
+        (lambda: CIFAR10(side=5), "side must be 32, 16, 8 or 4, got 5"),
+        (lambda: CIFAR10(samples=3), "at least one of each class, got 3"),
         (lambda: NestedSpheres(0), "dimensions must be at least 1"),
         (lambda: NestedSpheres(train=2), "every split at least 3 points"),
         (lambda: Oscillators("pendulum"), "no system 'pendulum'; there are damped, forced"),
