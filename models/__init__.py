@@ -35,6 +35,7 @@ from .recurrent import (
     momentum_lstm_loop,
     nesterov_lstm_loop,
 )
+from .residual import MomentumResNet
 from .tasks import MNIST, Adding, Copying, Digits, Language, Speech, Split, Stream, Task
 from .training import build, evaluate, fit, seeded
 
@@ -55,6 +56,7 @@ __all__ = [
     "LinearState",
     "MomentumAttentionState",
     "MomentumLSTM",
+    "MomentumResNet",
     "MomentumState",
     "NesterovLSTM",
     "NesterovState",

@@ -22,6 +22,7 @@ PUBLIC = [
     "LinearState",
     "MomentumAttentionState",
     "MomentumLSTM",
+    "MomentumResNet",
     "MomentumState",
     "NesterovLSTM",
     "NesterovState",
