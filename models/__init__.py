@@ -1,6 +1,26 @@
 """Networks, tasks, and one training run as a generator of metrics. Knows nothing of searches."""
 
 from .adaptive import largest_drive
+from .adaptive import AdamLSTM, AdamState, RMSPropLSTM, adam_lstm_loop, largest_drive
+from .attention import (
+    adaptive_momentum_attention,
+    adaptive_momentum_attention_loop,
+    linear_attention,
+    linear_attention_loop,
+    momentum_attention,
+    momentum_attention_loop,
+    softmax_attention,
+)
+from .attention_state import (
+    AdaptiveMomentumState,
+    KeyValueState,
+    LinearState,
+    MomentumAttentionState,
+    adaptive_momentum_attention_step,
+    linear_attention_step,
+    momentum_attention_step,
+    softmax_attention_step,
+)
 from .cell import RecurrentCell
 from .classifier import SequenceClassifier, SequenceTagger
 from .divergence import Diverged
@@ -48,6 +68,8 @@ from .tasks import (
     digits_image,
     mnist_image,
 )
+from .residual import MomentumResNet
+from .tasks import MNIST, Adding, Copying, Digits, Language, Speech, Split, Stream, Task
 from .training import build, evaluate, fit, seeded
 
 __all__ = [
@@ -69,6 +91,7 @@ __all__ = [
     "AdamLSTM",
     "AdamRNN",
     "AdamState",
+    "AdaptiveMomentumState",
     "Adding",
     "Copying",
     "Digits",
@@ -87,6 +110,14 @@ __all__ = [
     "MomentumHiddenState",
     "MomentumLSTM",
     "MomentumRNN",
+    "KeyValueState",
+    "LSTMState",
+    "Language",
+    "LanguageModel",
+    "LinearState",
+    "MomentumAttentionState",
+    "MomentumLSTM",
+    "MomentumResNet",
     "MomentumState",
     "NestedSpheres",
     "NesterovDTRIV",
@@ -115,6 +146,9 @@ __all__ = [
     "Vibration",
     "adam_lstm_loop",
     "adjoint_norms",
+    "adaptive_momentum_attention",
+    "adaptive_momentum_attention_loop",
+    "adaptive_momentum_attention_step",
     "build",
     "digits_image",
     "eigenvalues",
@@ -125,12 +159,20 @@ __all__ = [
     "image_classifier",
     "largest_drive",
     "mnist_image",
+    "linear_attention",
+    "linear_attention_loop",
+    "linear_attention_step",
+    "momentum_attention",
+    "momentum_attention_loop",
+    "momentum_attention_step",
     "momentum_lstm_loop",
     "nesterov_lstm_loop",
     "nesterov_momentum",
     "point_classifier",
     "seeded",
     "spectrum_along",
+    "softmax_attention",
+    "softmax_attention_step",
     "velocity",
     "velocity_loop",
 ]
