@@ -16,7 +16,19 @@ from .recurrent import (
     momentum_lstm_loop,
     nesterov_lstm_loop,
 )
-from .tasks import MNIST, Adding, Copying, Digits, Language, Speech, Split, Stream, Task
+from .tasks import (
+    MNIST,
+    Adding,
+    Copying,
+    Digits,
+    Language,
+    ListOps,
+    Repeat,
+    Speech,
+    Split,
+    Stream,
+    Task,
+)
 from .training import build, evaluate, fit, seeded
 
 __all__ = [
@@ -31,12 +43,14 @@ __all__ = [
     "LSTMState",
     "Language",
     "LanguageModel",
+    "ListOps",
     "MomentumLSTM",
     "MomentumState",
     "NesterovLSTM",
     "NesterovState",
     "RMSPropLSTM",
     "RecurrentCell",
+    "Repeat",
     "SequenceClassifier",
     "SequenceTagger",
     "Speech",
