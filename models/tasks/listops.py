@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from .classification import Classification
 from .memory import Made
 from .sources import Part, sha256
-from .task import Split
-from .tokens import TokenTask
+from .tokens import TokenSplit, TokenTask
 
 OPERATORS: dict[str, Callable[[list[int]], int]] = {
     "[MIN": min,
@@ -83,9 +82,9 @@ class ListOps(Classification, TokenTask, Made):
         """Name, sizes, and the sha256 of all tokens and values, a byte each."""
         return {"name": self.name, **self.sizes, "sha256": sha256(*self._expressions())}
 
-    def _split(self, part: Part) -> Split:
+    def _split(self, part: Part) -> TokenSplit:
         tokens, values = (drawn[self._places(part)] for drawn in self._expressions())
-        return Split(torch.from_numpy(tokens).long(), torch.from_numpy(values).long())
+        return TokenSplit(torch.from_numpy(tokens).long(), torch.from_numpy(values).long())
 
     def _expressions(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         bounds = self.shortest, self.length

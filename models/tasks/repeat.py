@@ -13,8 +13,8 @@ from torch import Tensor
 
 from .memory import Made
 from .sources import Part, sha256
-from .task import IGNORED, Split
-from .tokens import TokenPrediction
+from .task import IGNORED
+from .tokens import TokenPrediction, TokenSplit
 
 SYMBOLS = 10  # that are to be repeated, besides the zero between and behind them
 
@@ -63,7 +63,7 @@ class Repeat(TokenPrediction, Made):
     def _words(self) -> list[bytes]:
         return _different(self.length, sum(self.sizes.values()))
 
-    def _split(self, part: Part) -> Split:
+    def _split(self, part: Part) -> TokenSplit:
         words = self._words()[self._places(part)]
         inputs = torch.zeros(len(words), self.length, dtype=torch.long)
         targets = torch.full_like(inputs, IGNORED)
@@ -71,7 +71,7 @@ class Repeat(TokenPrediction, Made):
             symbols, n = torch.tensor(list(word)), len(word)
             inputs[row, :n] = inputs[row, n + 1 : 2 * n + 1] = symbols
             targets[row, n : 2 * n] = symbols
-        return Split(inputs, targets)
+        return TokenSplit(inputs, targets)
 
 
 @cache

@@ -1,9 +1,19 @@
 """What tasks share whose samples are sequences of tokens: whole numbers from 0 on."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from .task import IGNORED, Task
+from .task import IGNORED, Split, Task
+
+
+@dataclass(frozen=True)
+class TokenSplit(Split):
+    """Sequences, evaluated few at a time: memory of softmax attention grows with their squares."""
+
+    at_once: ClassVar[int] = 64
 
 
 class TokenTask(Task):
