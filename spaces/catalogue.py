@@ -8,9 +8,13 @@ from .space import Space
 
 CATALOGUE = {
     "adding-rnn": "recurrent:adding_rnn",
+    "copy-attention": "attention:copy_attention",
     "copying-rnn": "recurrent:copying_rnn",
     "digits-lstm": "recurrent:digits_lstm",
     "digits-rnn": "recurrent:digits_rnn",
+    "generation-attention": "attention:generation_attention",
+    "image-attention": "attention:image_attention",
+    "listops-attention": "attention:listops_attention",
 }
 """Name of a space -> module of this package and attribute."""
 

@@ -17,7 +17,7 @@ from .classification import Classification
 from .sources import VARIABLE, Part, data_folder, ranks, sha256
 from .tokens import TokenSplit, TokenTask
 
-SHAPE = (32, 32, 3)
+SIDE = 32  # of a photograph in pixels
 LUMA = (0.299, 0.587, 0.114)  # how bright red, green and blue are to the eye
 OFFICIAL: dict[Part, tuple[str, ...]] = {
     "train": tuple(f"data_batch_{number}.bin" for number in range(1, 6)),
@@ -47,6 +47,8 @@ class CIFAR10(Classification, TokenTask):
 
     Args:
         grey: the brightness of each pixel alone.
+        side: of a photograph in pixels, 32, or 16, 8, 4 with blocks of pixels averaged: shorter
+            sequences.
         samples: of each split at most so many, as many of each class; None for all.
     """
 
@@ -54,12 +56,15 @@ class CIFAR10(Classification, TokenTask):
     output_size = 10
     chance = 0.1
 
-    def __init__(self, *, grey: bool = True, samples: int | None = None) -> None:
+    def __init__(self, *, grey: bool = True, side: int = SIDE, samples: int | None = None) -> None:
+        if side not in (4, 8, 16, SIDE):
+            raise ValueError(f"side must be 32, 16, 8 or 4, got {side}")
         if samples is not None and samples < self.output_size:
             raise ValueError(f"samples must be at least one of each class, got {samples}")
-        self.grey, self.samples = grey, samples
-        self.name = "grey-cifar10" if grey else "cifar10"
-        self.length = 1024 if grey else 3072
+        self.grey, self.side, self.samples = grey, side, samples
+        size = "" if side == SIDE else f"-{side}x{side}"
+        self.name = ("grey-cifar10" if grey else "cifar10") + size
+        self.length = side * side * (1 if grey else 3)
 
     @property
     def data(self) -> dict[str, str | int]:
@@ -91,10 +96,11 @@ class CIFAR10(Classification, TokenTask):
 
     def _chosen(self, images: Bytes, labels: Bytes) -> tuple[Bytes, Bytes]:
         first = np.lexsort((labels, ranks(labels)))[: self.samples]
-        chosen = images[first]
+        block = SIDE // self.side
+        chosen = images[first].reshape(-1, self.side, block, self.side, block, 3).mean((2, 4))
         if self.grey:
-            chosen = np.rint(chosen @ np.array(LUMA)).astype(np.uint8)
-        return chosen, labels[first]
+            chosen = chosen @ np.array(LUMA)
+        return np.rint(chosen).astype(np.uint8), labels[first]
 
 
 @cache

@@ -48,6 +48,15 @@ def test_grey_is_how_bright_a_pixel_is(folder):
     assert (grey - bright).abs().max() <= 0.5 + 1e-9
 
 
+def test_smaller_photographs_are_means_of_blocks(folder):
+    whole = CIFAR10(grey=False).test().inputs.view(-1, 8, 4, 8, 4, 3).double().mean((2, 4))
+    small = CIFAR10(grey=False, side=8).test().inputs.view(-1, 8, 8, 3)
+    assert (small - whole).abs().max() <= 0.5
+    assert CIFAR10(side=8).length == 64
+    with pytest.raises(ValueError, match="side must be 32, 16, 8 or 4, got 5"):
+        CIFAR10(side=5)
+
+
 def test_samples_are_as_many_of_each_class(folder):
     assert torch.bincount(CIFAR10(samples=20).train().targets).tolist() == [2] * 10
 
