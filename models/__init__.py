@@ -1,7 +1,6 @@
 """Networks, tasks, and one training run as a generator of metrics. Knows nothing of searches."""
 
 from .adaptive import largest_drive
-from .adaptive import AdamLSTM, AdamState, RMSPropLSTM, adam_lstm_loop, largest_drive
 from .attention import (
     adaptive_momentum_attention,
     adaptive_momentum_attention_loop,
@@ -36,6 +35,7 @@ from .ode_networks import ODENetwork, image_classifier, point_classifier
 from .ode_rnn import ODERNN, forecaster
 from .orthogonal import DTRIV, AdamDTRIV, MomentumDTRIV, NesterovDTRIV, RMSPropDTRIV
 from .recurrent import LSTM, AdamLSTM, MomentumLSTM, NesterovLSTM, RMSPropLSTM
+from .residual import MomentumResNet
 from .rnn import RNN, AdamRNN, MomentumRNN, NesterovRNN, RMSPropRNN
 from .spectrum import adjoint_norms, eigenvalues, spectrum_along
 from .state import (
@@ -52,13 +52,18 @@ from .tasks import (
     CIFAR10,
     MNIST,
     Adding,
+    CIFAR10Pixels,
     Copying,
     Digits,
     Forecasting,
+    Generation,
     Images,
     Language,
+    ListOps,
     NestedSpheres,
     Oscillators,
+    Repeat,
+    Reviews,
     Silverbox,
     Speech,
     Split,
@@ -67,10 +72,11 @@ from .tasks import (
     Vibration,
     digits_image,
     mnist_image,
+    save_png,
 )
-from .residual import MomentumResNet
-from .tasks import MNIST, Adding, Copying, Digits, Language, Speech, Split, Stream, Task
+from .token_networks import AutoregressiveTransformer, TokenEmbedding, TransformerClassifier
 from .training import build, evaluate, fit, seeded
+from .transformer import Transformer, TransformerSettings
 
 __all__ = [
     "ANODE",
@@ -93,30 +99,30 @@ __all__ = [
     "AdamState",
     "AdaptiveMomentumState",
     "Adding",
+    "AutoregressiveTransformer",
+    "CIFAR10Pixels",
     "Copying",
     "Digits",
     "Diverged",
     "Dynamics",
     "Forecasting",
     "GNesterovNODE",
+    "Generation",
     "HiddenState",
     "Images",
+    "KeyValueState",
     "LSTMState",
     "Language",
     "LanguageModel",
     "Learned",
+    "LinearState",
+    "ListOps",
+    "MomentumAttentionState",
     "MomentumDTRIV",
     "MomentumGRU",
     "MomentumHiddenState",
     "MomentumLSTM",
     "MomentumRNN",
-    "KeyValueState",
-    "LSTMState",
-    "Language",
-    "LanguageModel",
-    "LinearState",
-    "MomentumAttentionState",
-    "MomentumLSTM",
     "MomentumResNet",
     "MomentumState",
     "NestedSpheres",
@@ -135,6 +141,8 @@ __all__ = [
     "RMSPropLSTM",
     "RMSPropRNN",
     "RecurrentCell",
+    "Repeat",
+    "Reviews",
     "SequenceClassifier",
     "SequenceTagger",
     "Silverbox",
@@ -143,12 +151,16 @@ __all__ = [
     "Split",
     "Stream",
     "Task",
+    "TokenEmbedding",
+    "Transformer",
+    "TransformerClassifier",
+    "TransformerSettings",
     "Vibration",
     "adam_lstm_loop",
-    "adjoint_norms",
     "adaptive_momentum_attention",
     "adaptive_momentum_attention_loop",
     "adaptive_momentum_attention_step",
+    "adjoint_norms",
     "build",
     "digits_image",
     "eigenvalues",
@@ -158,10 +170,10 @@ __all__ = [
     "gradient_flow",
     "image_classifier",
     "largest_drive",
-    "mnist_image",
     "linear_attention",
     "linear_attention_loop",
     "linear_attention_step",
+    "mnist_image",
     "momentum_attention",
     "momentum_attention_loop",
     "momentum_attention_step",
@@ -169,10 +181,11 @@ __all__ = [
     "nesterov_lstm_loop",
     "nesterov_momentum",
     "point_classifier",
+    "save_png",
     "seeded",
-    "spectrum_along",
     "softmax_attention",
     "softmax_attention_step",
+    "spectrum_along",
     "velocity",
     "velocity_loop",
 ]

@@ -15,6 +15,7 @@ CATALOGUE = {
     "spheres-ode": "ode:spheres_ode",
     "vibration-ode": "ode:vibration_ode",
     "adding-rnn": "recurrent:adding_rnn",
+    "copy-attention": "attention:copy_attention",
     "copying-rnn": "recurrent:copying_rnn",
     "digits-gru": "recurrent:digits_gru",
     "digits-lstm": "recurrent:digits_lstm",
@@ -26,6 +27,9 @@ CATALOGUE = {
     "pmnist-orthogonal": "orthogonal:pmnist_orthogonal",
     "speech-lstm": "speech:speech_lstm",
     "speech-orthogonal": "orthogonal:speech_orthogonal",
+    "generation-attention": "attention:generation_attention",
+    "image-attention": "attention:image_attention",
+    "listops-attention": "attention:listops_attention",
 }
 """Name of a space -> module of this package and attribute."""
 

@@ -1,38 +1,53 @@
 """Tasks: data, loss and metrics, one file per kind of data."""
 
-from .cifar10 import CIFAR10
+from .cifar10 import CIFAR10, CIFAR10Pixels
 from .classification import Classification
 from .digits import Digits
 from .forecasting import Forecasting
+from .generation import Generation
 from .images import Images, digits_image, mnist_image
 from .language import Language
+from .listops import ListOps
 from .memory import Adding, Copying
 from .mnist import MNIST
 from .oscillators import Oscillators
+from .png import save_png
 from .recordings import Silverbox, Vibration
+from .repeat import Repeat
+from .reviews import Reviews
 from .speech import Speech
 from .spheres import NestedSpheres
 from .task import IGNORED, Split, Stream, Task
+from .tokens import TokenPrediction, TokenSplit, TokenTask
 
 __all__ = [
     "CIFAR10",
     "IGNORED",
     "MNIST",
     "Adding",
+    "CIFAR10Pixels",
     "Classification",
     "Copying",
     "Digits",
     "Forecasting",
+    "Generation",
     "Images",
     "Language",
+    "ListOps",
     "NestedSpheres",
     "Oscillators",
+    "Repeat",
+    "Reviews",
     "Silverbox",
     "Speech",
     "Split",
     "Stream",
     "Task",
+    "TokenPrediction",
+    "TokenSplit",
+    "TokenTask",
     "Vibration",
     "digits_image",
     "mnist_image",
+    "save_png",
 ]
