@@ -35,7 +35,19 @@ from .recurrent import (
     momentum_lstm_loop,
     nesterov_lstm_loop,
 )
-from .tasks import MNIST, Adding, Copying, Digits, Language, Speech, Split, Stream, Task
+from .tasks import (
+    MNIST,
+    Adding,
+    Copying,
+    Digits,
+    Language,
+    ListOps,
+    Repeat,
+    Speech,
+    Split,
+    Stream,
+    Task,
+)
 from .training import build, evaluate, fit, seeded
 
 __all__ = [
@@ -52,6 +64,7 @@ __all__ = [
     "LSTMState",
     "Language",
     "LanguageModel",
+    "ListOps",
     "LinearState",
     "MomentumAttentionState",
     "MomentumLSTM",
@@ -60,6 +73,7 @@ __all__ = [
     "NesterovState",
     "RMSPropLSTM",
     "RecurrentCell",
+    "Repeat",
     "SequenceClassifier",
     "SequenceTagger",
     "Speech",

@@ -3,10 +3,13 @@
 from .classification import Classification
 from .digits import Digits
 from .language import Language
+from .listops import ListOps
 from .memory import Adding, Copying
 from .mnist import MNIST
+from .repeat import Repeat
 from .speech import Speech
 from .task import IGNORED, Split, Stream, Task
+from .tokens import TokenPrediction, TokenTask
 
 __all__ = [
     "IGNORED",
@@ -16,8 +19,12 @@ __all__ = [
     "Copying",
     "Digits",
     "Language",
+    "ListOps",
+    "Repeat",
     "Speech",
     "Split",
     "Stream",
     "Task",
+    "TokenPrediction",
+    "TokenTask",
 ]
