@@ -1,30 +1,45 @@
 """Tasks: data, loss and metrics, one file per kind of data."""
 
+from .cifar10 import CIFAR10
 from .classification import Classification
 from .digits import Digits
+from .forecasting import Forecasting
+from .images import Images, digits_image, mnist_image
 from .language import Language
 from .listops import ListOps
 from .memory import Adding, Copying
 from .mnist import MNIST
 from .repeat import Repeat
+from .oscillators import Oscillators
+from .recordings import Silverbox, Vibration
 from .speech import Speech
+from .spheres import NestedSpheres
 from .task import IGNORED, Split, Stream, Task
 from .tokens import TokenPrediction, TokenTask
 
 __all__ = [
+    "CIFAR10",
     "IGNORED",
     "MNIST",
     "Adding",
     "Classification",
     "Copying",
     "Digits",
+    "Forecasting",
+    "Images",
     "Language",
     "ListOps",
     "Repeat",
+    "NestedSpheres",
+    "Oscillators",
+    "Silverbox",
     "Speech",
     "Split",
     "Stream",
     "Task",
     "TokenPrediction",
     "TokenTask",
+    "Vibration",
+    "digits_image",
+    "mnist_image",
 ]
