@@ -1,6 +1,6 @@
 """Networks, tasks, and one training run as a generator of metrics. Knows nothing of searches."""
 
-from .adaptive import AdamLSTM, AdamState, RMSPropLSTM, adam_lstm_loop, largest_drive
+from .adaptive import largest_drive
 from .attention import (
     adaptive_momentum_attention,
     adaptive_momentum_attention_loop,
@@ -20,7 +20,6 @@ from .attention_state import (
     momentum_attention_step,
     softmax_attention_step,
 )
-from .adaptive import largest_drive
 from .cell import RecurrentCell
 from .classifier import SequenceClassifier, SequenceTagger
 from .divergence import Diverged
@@ -54,14 +53,14 @@ from .tasks import (
     Adding,
     Copying,
     Digits,
-    Language,
-    ListOps,
-    Repeat,
     Forecasting,
     Images,
     Language,
+    ListOps,
     NestedSpheres,
     Oscillators,
+    Repeat,
+    Reviews,
     Silverbox,
     Speech,
     Split,
@@ -97,22 +96,19 @@ __all__ = [
     "Copying",
     "Digits",
     "Diverged",
-    "KeyValueState",
-    "LSTMState",
-    "Language",
-    "LanguageModel",
-    "ListOps",
-    "LinearState",
-    "MomentumAttentionState",
     "Dynamics",
     "Forecasting",
     "GNesterovNODE",
     "HiddenState",
     "Images",
+    "KeyValueState",
     "LSTMState",
     "Language",
     "LanguageModel",
     "Learned",
+    "LinearState",
+    "ListOps",
+    "MomentumAttentionState",
     "MomentumDTRIV",
     "MomentumGRU",
     "MomentumHiddenState",
@@ -136,6 +132,7 @@ __all__ = [
     "RMSPropRNN",
     "RecurrentCell",
     "Repeat",
+    "Reviews",
     "SequenceClassifier",
     "SequenceTagger",
     "Silverbox",
@@ -162,10 +159,10 @@ __all__ = [
     "linear_attention",
     "linear_attention_loop",
     "linear_attention_step",
+    "mnist_image",
     "momentum_attention",
     "momentum_attention_loop",
     "momentum_attention_step",
-    "mnist_image",
     "momentum_lstm_loop",
     "nesterov_lstm_loop",
     "nesterov_momentum",

@@ -9,9 +9,10 @@ from .language import Language
 from .listops import ListOps
 from .memory import Adding, Copying
 from .mnist import MNIST
-from .repeat import Repeat
 from .oscillators import Oscillators
 from .recordings import Silverbox, Vibration
+from .repeat import Repeat
+from .reviews import Reviews
 from .speech import Speech
 from .spheres import NestedSpheres
 from .task import IGNORED, Split, Stream, Task
@@ -29,9 +30,10 @@ __all__ = [
     "Images",
     "Language",
     "ListOps",
-    "Repeat",
     "NestedSpheres",
     "Oscillators",
+    "Repeat",
+    "Reviews",
     "Silverbox",
     "Speech",
     "Split",
