@@ -28,9 +28,11 @@ def interquartile_mean(tasks: Sequence[Floats], level: float = LEVEL) -> Estimat
     Seeds are drawn again within each task; the tasks stay, so the interval speaks of these tasks.
     p is left out.
     """
-    return _bootstrapped(
-        lambda drawn: stats.trim_mean(np.hstack(drawn), 0.25, axis=1), tasks, level
-    )
+    return _bootstrapped(_middle_half, tasks, level)
+
+
+def _middle_half(drawn: Sequence[Floats]) -> Floats:
+    return np.asarray(stats.trim_mean(np.hstack(drawn), 0.25, axis=1), dtype=np.float64)
 
 
 def probability_of_improvement(
