@@ -161,9 +161,8 @@ def _reservation(scene: _Scene, variant: str) -> list[str]:
             "The interval alone leaves out zero, but not after Holm's correction for the "
             f"{scene.compared} comparisons made here (p = {row['p_holm']:.3f})."
         ]
-    if row["verdict"] == UNDECIDED and row["seeds_needed"] > n:
-        return [_outlook(int(row["seeds_needed"]), n)]
-    return []
+    needed = 0 if pd.isna(row["seeds_needed"]) else int(row["seeds_needed"])
+    return [_outlook(needed, n)] if row["verdict"] == UNDECIDED and needed > n else []
 
 
 def _outlook(needed: int, n: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .run import Run, RunError, label
+from .run import Run, RunError, label, remembered
 from .statistics import (
     ALPHA,
     bootstrap_interval,
@@ -25,6 +25,7 @@ STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}  # that 
 DONE = tuple(STATES)
 
 
+@remembered
 def confirmed(run: Run) -> pd.DataFrame:
     """The completed confirm trials, one per contender and seed (the last, if one was repeated).
 
@@ -38,6 +39,7 @@ def confirmed(run: Run) -> pd.DataFrame:
     return trials.assign(contender=pd.Series(names, index=trials.index, dtype="str"))
 
 
+@remembered
 def validation_curves(run: Run) -> pd.DataFrame:
     """Mean validation metric of the confirmed runs by step, with the lowest and highest seed.
 
@@ -52,6 +54,7 @@ def validation_curves(run: Run) -> pd.DataFrame:
     return curves.agg(mean="mean", low="min", high="max", seeds="count").reset_index()
 
 
+@remembered
 def contenders(run: Run) -> pd.DataFrame:
     """One row per variant and control, the baseline first.
 
@@ -106,6 +109,7 @@ def epochs_to_baseline(run: Run) -> dict[str, int]:
     return {str(name): int(step) for name, step in reached.items()}
 
 
+@remembered
 def differences(run: Run) -> pd.DataFrame:
     """Who is better than whom, paired by seed.
 
@@ -126,6 +130,7 @@ def differences(run: Run) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=_DIFFERENCE)
     for name in ("p", "p_wilcoxon"):
         frame[f"{name}_holm"] = holm(frame[name].to_numpy(dtype=np.float64))
+    frame["seeds_needed"] = pd.to_numeric(frame["seeds_needed"]).astype("Int64")
     frame["p_equivalent"] = holm(frame["p_equivalent"].to_numpy(dtype=np.float64))
     verdicts = [_verdict(g, p) for g, p in zip(frame["gain"], frame["p_holm"], strict=True)]
     return frame.assign(verdict=pd.Series(verdicts, dtype="str"))
@@ -200,6 +205,7 @@ def _verdict(gain: float, p: float) -> str:
     return BETTER if gain > 0 else WORSE
 
 
+@remembered
 def budgets(run: Run) -> pd.DataFrame:
     """What each variant's search was given and spent: one row per variant.
 

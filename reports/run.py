@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 
@@ -103,6 +106,19 @@ class Run:
         return tuple(
             (name, control) for name in self.variants for control in (None, *self.controls(name))
         )
+
+
+def remembered(make: Callable[[Run], pd.DataFrame]) -> Callable[[Run], pd.DataFrame]:
+    """Makes a frame once per run and hands out copies: many tables and cards ask for the same."""
+    known: WeakKeyDictionary[Run, pd.DataFrame] = WeakKeyDictionary()
+
+    @wraps(make)
+    def once(run: Run) -> pd.DataFrame:
+        if run not in known:
+            known[run] = make(run)
+        return known[run].copy()
+
+    return once
 
 
 def label(variant: str, control: object) -> str:

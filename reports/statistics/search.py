@@ -147,7 +147,8 @@ class _Grid:
 
 def _bandwidth(cell: npt.NDArray[np.int64]) -> float:
     """Scott's rule in cells, half a cell at least."""
-    return max(0.5, float(cell.std()) / float(cell.size) ** 0.2)
+    width: float = max(0.5, float(cell.std()) * cell.size**-0.2)
+    return width
 
 
 def _kernel(width: float) -> Floats:
