@@ -132,7 +132,7 @@ def differences(run: Run) -> pd.DataFrame:
         frame[f"{name}_holm"] = holm(frame[name].to_numpy(dtype=np.float64))
     frame["seeds_needed"] = pd.to_numeric(frame["seeds_needed"]).astype("Int64")
     frame["p_equivalent"] = holm(frame["p_equivalent"].to_numpy(dtype=np.float64))
-    verdicts = [_verdict(g, p) for g, p in zip(frame["gain"], frame["p_holm"], strict=True)]
+    verdicts = [verdict(g, p) for g, p in zip(frame["gain"], frame["p_holm"], strict=True)]
     return frame.assign(verdict=pd.Series(verdicts, dtype="str"))
 
 
@@ -199,7 +199,8 @@ def _equivalent(lost: pd.Series[float], own: pd.Series[float], base: pd.Series[f
     return equivalence(lost[seeds].to_numpy(), gain[seeds].to_numpy() / 2)
 
 
-def _verdict(gain: float, p: float) -> str:
+def verdict(gain: float, p: float) -> str:
+    """In words, by an adjusted p."""
     if not p < ALPHA:
         return UNDECIDED
     return BETTER if gain > 0 else WORSE

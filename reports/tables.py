@@ -52,6 +52,22 @@ def results(run: Run) -> Table:
     return table(columns, ("contender",))
 
 
+def by_run(names: list[str], runs: list[Run]) -> Table:
+    """The results of several runs in one table."""
+    parts = [rows(compare.contenders(run)) for run in runs]
+    shown = [(n, run, r) for n, run, part in zip(names, runs, parts, strict=True) for r in part]
+    columns = {
+        "run": [n for n, _, _ in shown],
+        "contender": [str(r["contender"]) for _, _, r in shown],
+        "metric": [f"test {run.metric}" for _, run, _ in shown],
+        "mean": [number(r["test"], _digits(run)) for _, run, r in shown],
+        "95% interval": [interval(r["low"], r["high"], _digits(run)) for _, run, r in shown],
+        "seeds": [f"{r['seeds']} of {r['planned']}" for _, _, r in shown],
+        "rank": [_whole(r["rank"]) for _, _, r in shown],
+    }
+    return table(columns, ("run", "contender", "metric"))
+
+
 def differences(run: Run) -> Table:
     """Per comparison: gain, interval, p-values and verdict."""
     frame, digits = compare.differences(run), _digits(run)

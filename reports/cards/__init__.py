@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -40,7 +41,7 @@ CARDS: dict[str, Make] = {
 
 def build(run: Run, cards: dict[str, Make] | None = None) -> dict[str, Card]:
     """Every card that applies, by its short name; one that raises becomes a note in its place."""
-    made = {name: _safely(name, make, run) for name, make in (cards or every()).items()}
+    made = {name: safely(name, make, run) for name, make in (cards or every()).items()}
     return {name: card for name, card in made.items() if card is not None}
 
 
@@ -84,9 +85,10 @@ def _read(file: Path) -> dict[str, Make]:
         ) from error
 
 
-def _safely(name: str, make: Make, run: Run) -> Card | None:
+def safely(name: str, make: Callable[[Any], Card | None], seen: Any) -> Card | None:
+    """The card, or a note on what went wrong with it."""
     try:
-        return make(run)
+        return make(seen)
     except Exception as error:
         told = f"{type(error).__name__}: {error}"
         warnings.warn(f"the card {name!r} could not be made: {told}", stacklevel=2)
