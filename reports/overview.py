@@ -62,7 +62,7 @@ def _content(runs: list[Run], out: Path) -> dict[str, Any]:
     names = across.titles(runs)
     return {
         "name": "Comparison",
-        "title": f"How do {listing(names)} compare?",
+        "title": f"How do {listing(names) if len(names) < 5 else f'{len(names)} runs'} compare?",
         "runs": [
             {"name": name, "findings": answer(run).findings, "page": _page(run, out)}
             for name, run in zip(names, runs, strict=True)

@@ -68,11 +68,11 @@ def critical(ranks: pd.DataFrame, cliques: pd.DataFrame, variants: Sequence[str]
     y = alt.Y("row:Q", axis=None, scale=alt.Scale(domain=[rows + 0.5, 0.5]))
     colour = alt.Color("variant:N", scale=colours(variants), legend=None)
     points = alt.Chart(ranks).mark_point(size=110, filled=True, opacity=1)
-    names = alt.Chart(ranks).mark_text(align="left", baseline="bottom", dx=0, dy=-7)
-    layers = [
-        points.encode(x=x, y=y, color=colour, tooltip=["contender:N", "rank:Q"]),
-        names.encode(x=x, y=y, text="contender:N"),
-    ]
+    right = ranks["rank"] > (1 + last) / 2  # names grow away from the nearer edge
+    lefts = alt.Chart(ranks[~right]).mark_text(align="left", baseline="bottom", dy=-7)
+    rights = alt.Chart(ranks[right]).mark_text(align="right", baseline="bottom", dy=-7)
+    layers = [points.encode(x=x, y=y, color=colour, tooltip=["contender:N", "rank:Q"])]
+    layers += [n.encode(x=x, y=y, text="contender:N") for n in (lefts, rights) if len(n.data)]
     if len(cliques):
         bar = alt.Chart(cliques).mark_rule(strokeWidth=5, opacity=0.55, strokeCap="round")
         layers.append(bar.encode(x=alt.X("first:Q", axis=axis), x2="last:Q", y=y))

@@ -67,7 +67,13 @@ def themed(chart: Chart) -> dict[str, Any]:
 
 def _short(row: dict[str, Any]) -> dict[str, Any]:
     """The row with six figures per number: more cannot be seen, and a page has to be mailed."""
-    return {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in row.items()}
+    return {name: _figure(value) for name, value in row.items()}
+
+
+def _figure(value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.6g}") if math.isfinite(value) else None  # JSON knows no NaN
 
 
 def colours(variants: Sequence[str]) -> alt.Scale:
