@@ -45,7 +45,7 @@ class Checkpoint:
         self._written = -float("inf")  # clock time, seconds
         self._cost = 0.0  # seconds
 
-    def restore(self) -> dict[str, float] | None:
+    def restore(self) -> dict[str, Any] | None:
         """Put network and optimizer back where the file has them; returns that epoch's metrics.
 
         None when there is no file, or none that fits.
@@ -68,10 +68,10 @@ class Checkpoint:
             return None
         self._network.load_state_dict(held["network"])
         self._optimizer.load_state_dict(held["optimizer"])
-        metrics: dict[str, float] = held["metrics"]
+        metrics: dict[str, Any] = held["metrics"]
         return metrics
 
-    def save(self, metrics: dict[str, float]) -> None:
+    def save(self, metrics: dict[str, Any]) -> None:
         """Write, unless that would slow training down: see `PACE`. The first time always."""
         start = time.perf_counter()
         if start - self._written < PACE * self._cost:
@@ -80,7 +80,7 @@ class Checkpoint:
         self._written = time.perf_counter()
         self._cost = self._written - start
 
-    def _write(self, metrics: dict[str, float]) -> None:
+    def _write(self, metrics: dict[str, Any]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         draft = self._path.with_name(f"{self._path.name}.{os.getpid()}")  # no two writers share it
         held = {

@@ -12,17 +12,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from .checkpoint import Checkpoint
+from .divergence import Diverged
+from .insight import Series, diagnostics, readings
 from .tasks import Split, Task
 
 Module = TypeVar("Module", bound=torch.nn.Module)
-Metrics = dict[str, float]
+Metrics = dict[str, float | list[float]]
+"""Numbers by name, and series of numbers where a network has diagnostics."""
 
 CPU = torch.device("cpu")
 
@@ -39,30 +42,6 @@ SCHEDULES: dict[str, Callable[[float], float]] = {
     "cosine": lambda progress: (1.0 + math.cos(math.pi * progress)) / 2,
 }
 """The factor of the learning rate in an epoch, by how much of the training lies behind it."""
-
-
-class Diverged(ArithmeticError):
-    """A loss or metric is NaN or infinite.
-
-    Attributes:
-        quantity: which, `train_loss` for one.
-        value: what it is.
-        epoch: counted from 1.
-        step: how many optimizer steps were begun, over all epochs.
-        reason: the word for it in a ledger.
-    """
-
-    reason = "diverged"
-
-    def __init__(self, quantity: str, value: float, epoch: int, step: int) -> None:
-        super().__init__(quantity, value, epoch, step)
-        self.quantity, self.value, self.epoch, self.step = quantity, value, epoch, step
-
-    def __str__(self) -> str:
-        return (
-            f"{self.quantity} is {self.value} at optimizer step {self.step} (epoch {self.epoch}); "
-            "a smaller lr, step or clip_norm may help"
-        )
 
 
 @contextmanager
@@ -122,7 +101,9 @@ def fit(
 
     Each epoch yields `epoch` (from 1), `train_loss` (mean over the epoch's batches, as they were
     seen), every metric of the task on validation data as `validation_<metric>`, `seconds` (of
-    training alone) and `n_parameters`; the last one, with `test`, also `test_<metric>`.
+    training alone), `n_parameters` and the network's `readings`; the last one, with `test`, also
+    `test_<metric>`. With `test`, the first tells the network's diagnostics `before_` training, and
+    the last those `after_` it (see `insight`).
 
     The order of samples and dropout in an epoch follow from `seed` and the epoch's number alone, so
     that neither what ran before nor a resumption changes a bit of them.
@@ -133,7 +114,8 @@ def fit(
         lr: learning rate.
         epochs: how many; at least 1.
         seed: at least 0.
-        batch_size: samples per optimizer step; the last batch of an epoch may be smaller.
+        batch_size: samples per optimizer step, the last batch of an epoch may be smaller; of a
+            stream, rows that are read side by side.
         weight_decay: as the optimizer means it.
         clip_norm: largest norm of the whole gradient; None clips nothing.
         optimizer: a name in `OPTIMIZERS`.
@@ -154,7 +136,7 @@ def fit(
     _known("schedule", schedule, SCHEDULES)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     network.to(place)
-    rule = OPTIMIZERS[optimizer](network.parameters(), lr=lr, weight_decay=weight_decay)
+    rule = OPTIMIZERS[optimizer](_groups(network), lr=lr, weight_decay=weight_decay)
     settings = {
         "task": task.name,
         "optimizer": optimizer,
@@ -175,38 +157,66 @@ def fit(
     return _epochs(trainer, epochs, test, saved)
 
 
-def evaluate(network: torch.nn.Module, task: Task, split: Split, batch_size: int = 512) -> Metrics:
-    """The task's metrics of a whole split, in evaluation mode, without gradients."""
+def evaluate(
+    network: torch.nn.Module, task: Task, split: Split, batch_size: int | None = None
+) -> dict[str, float]:
+    """The task's metrics of a whole split, in evaluation mode, without gradients.
+
+    Args:
+        network: put into evaluation mode, and left there.
+        task: whose metrics.
+        split: samples, or a stream.
+        batch_size: samples, or rows of a stream, at a time; by default as many as the split says.
+    """
     network.eval()
     with torch.no_grad():
-        predictions = [network(inputs) for inputs in torch.split(split.inputs, batch_size)]
-    return task.metrics(torch.cat(predictions), split.targets)
+        kept = [
+            task.condensed(prediction, target)
+            for prediction, target in predictions(network, split, batch_size or split.at_once)
+        ]
+    prediction, target = (torch.cat(batches) for batches in zip(*kept, strict=True))
+    return task.metrics(prediction, target)
+
+
+def predictions(
+    network: torch.nn.Module, split: Split, batch_size: int, *, shuffled: bool = False
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Prediction and target of every batch.
+
+    Along a stream the network's state goes on from batch to batch, cut off from gradients: what is
+    called is ``network.carry(inputs, state) -> (prediction, state)``, at first with None.
+    """
+    carry, state = getattr(network, "carry", None), None
+    if split.carried and carry is None:
+        raise TypeError(
+            f"a stream is read with a carried state, and {type(network).__name__} has no method "
+            "carry(inputs, state) -> (prediction, state); a SequenceTagger has"
+        )
+    for inputs, target in split.batches(batch_size, shuffled=shuffled):
+        if split.carried and carry is not None:
+            prediction, state = carry(inputs, state)
+            state = _detached(state)
+        else:
+            prediction = network(inputs)
+        yield prediction, target
 
 
 def _epochs(
     trainer: "_Trainer", epochs: int, test: bool, checkpoint: Checkpoint | None
 ) -> Generator[Metrics, None, None]:
-    """The epochs' metrics, those of the test with the last."""
-    for metrics in _trained(trainer, epochs, checkpoint):
-        last = test and metrics["epoch"] == epochs
-        yield metrics | (trainer.test() if last else {})
-
-
-def _trained(
-    trainer: "_Trainer", epochs: int, checkpoint: Checkpoint | None
-) -> Generator[Metrics, None, None]:
-    """The epochs' metrics, from the one on that a checkpoint holds."""
+    """The epochs' metrics, from the one on that a checkpoint holds; the test's with the last."""
     restored = checkpoint.restore() if checkpoint else None
     done = int(restored["epoch"]) if restored else 0
     if done > epochs:
         raise ValueError(f"the checkpoint holds epoch {done} already, past epochs={epochs}")
     if restored:
-        yield restored
+        yield restored | (trainer.test() if test and done == epochs else {})
     for epoch in range(done + 1, epochs + 1):
-        metrics = trainer.epoch(epoch)
+        metrics: Metrics = dict(trainer.look("before")) if test and epoch == 1 else {}
+        metrics |= trainer.epoch(epoch)
         if checkpoint:
             checkpoint.save(metrics)
-        yield metrics
+        yield metrics | (trainer.test() if test and epoch == epochs else {})
 
 
 @dataclass
@@ -230,12 +240,15 @@ class _Trainer:
     def _validation(self) -> Split:
         return self.task.validation().to(self.device)
 
-    def epoch(self, number: int) -> Metrics:
+    def epoch(self, number: int) -> dict[str, float]:
         """Train on every batch once, then measure."""
+        readings(self.network)  # what an evaluation has counted is not of this epoch
         start = time.perf_counter()
         train_loss = self._learn(number)
         seconds = time.perf_counter() - start
+        read = readings(self.network)
         return {
+            **read,
             "epoch": number,
             "train_loss": train_loss,
             **self._validated(number),
@@ -244,28 +257,32 @@ class _Trainer:
         }
 
     def test(self) -> Metrics:
-        """Metrics of the test split; the only place that asks for it."""
+        """Metrics of the test split, the only place that asks for it, and a last look."""
         metrics = evaluate(self.network, self.task, self.task.test().to(self.device))
-        return {f"test_{name}": value for name, value in metrics.items()}
+        return {f"test_{name}": value for name, value in metrics.items()} | self.look("after")
+
+    def look(self, when: str) -> Series:
+        """The network's diagnostics, named by when they are made."""
+        with seeded(self.seed, 0, self.device), _denormals_flushed():
+            shown = diagnostics(self.network, self.task)
+        return {f"{when}_{name}": values for name, values in shown.items()}
 
     def _learn(self, epoch: int) -> float:
         """One epoch of optimizer steps, and the mean loss that they met."""
         self.network.train()
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate(epoch)
-        total = 0.0
+            group["lr"] = self.rate(epoch) * group["factor"]
+        total, seen, done = 0.0, 0, self._steps(epoch - 1)
         with seeded(self.seed, epoch, self.device), _denormals_flushed():
-            order = torch.randperm(len(self._train)).to(self.device)
-            for place, batch in enumerate(torch.split(order, self.batch_size), start=1):
-                loss = self.task.loss(
-                    self.network(self._train.inputs[batch]), self._train.targets[batch]
-                )
+            batches = predictions(self.network, self._train, self.batch_size, shuffled=True)
+            for step, (prediction, target) in enumerate(batches, start=done + 1):
+                loss = self.task.loss(prediction, target)
                 value = loss.item()
                 if not math.isfinite(value):
-                    raise Diverged("train_loss", value, epoch, self._steps(epoch - 1) + place)
+                    raise Diverged("train_loss", value, epoch, step)
                 self._descend(loss)
-                total += value * len(batch)
-        return total / len(self._train)
+                total, seen = total + value * len(target), seen + len(target)
+        return total / seen
 
     def _descend(self, loss: Tensor) -> None:
         self.optimizer.zero_grad()
@@ -274,7 +291,7 @@ class _Trainer:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
         self.optimizer.step()
 
-    def _validated(self, epoch: int) -> Metrics:
+    def _validated(self, epoch: int) -> dict[str, float]:
         metrics = evaluate(self.network, self.task, self._validation)
         named = {f"validation_{name}": value for name, value in metrics.items()}
         for quantity, value in named.items():
@@ -284,7 +301,38 @@ class _Trainer:
 
     def _steps(self, epochs: int) -> int:
         """Optimizer steps in so many epochs."""
-        return epochs * math.ceil(len(self._train) / self.batch_size)
+        return epochs * self._train.steps(self.batch_size)
+
+
+def _groups(network: torch.nn.Module) -> list[dict[str, Any]]:
+    """The network's parameters for an optimizer, in groups by the factor of their learning rate.
+
+    The factor is 1, unless the module that has the parameter says otherwise with a method
+    ``learning_rate_factors() -> dict[str, float]``, by its own names of its parameters.
+    """
+    factors: dict[str, float] = {}
+    for prefix, module in network.named_modules():
+        told: dict[str, float] = getattr(module, "learning_rate_factors", dict)()
+        factors |= {f"{prefix}.{name}".removeprefix("."): told[name] for name in told}
+    parameters = dict(network.named_parameters())
+    if unknown := sorted(factors.keys() - parameters):
+        raise ValueError(
+            f"learning_rate_factors names {', '.join(unknown)}, which the network does not have; "
+            f"it has {', '.join(parameters)}"
+        )
+    groups: dict[float, list[Tensor]] = {1.0: []}
+    for name, parameter in parameters.items():
+        groups.setdefault(factors.get(name, 1.0), []).append(parameter)
+    return [{"params": members, "factor": factor} for factor, members in groups.items() if members]
+
+
+def _detached(state: Any) -> Any:
+    """A state whose gradients end here: of this package's cells, or torch's tensors and pairs."""
+    if isinstance(state, Tensor):
+        return state.detach()
+    if hasattr(state, "map"):
+        return state.map(Tensor.detach)
+    return tuple(_detached(part) for part in state)
 
 
 def _check(lr: float, epochs: int, seed: int, batch_size: int, clip_norm: float | None) -> None:

@@ -1,5 +1,7 @@
 """Laws of the sequence classifier."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -10,6 +12,7 @@ from momentune.models import (
     NesterovLSTM,
     RMSPropLSTM,
     SequenceClassifier,
+    SequenceTagger,
 )
 
 CELLS = [
@@ -37,9 +40,42 @@ def test_logits_are_linear_in_the_last_output(cell):
     torch.testing.assert_close(network(sequence), network.head(state[0][-1]))
 
 
-def test_two_classes_at_least():
-    with pytest.raises(ValueError, match="num_classes must be at least 2, got 1"):
-        SequenceClassifier(CELLS[0], 1)
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_tagger_answers_at_every_step_as_a_classifier_does_at_the_last(cell):
+    tagger, classifier = SequenceTagger(cell, 3), SequenceClassifier(cell, 3)
+    tagger.load_state_dict(classifier.state_dict())
+    sequence = torch.randn(4, 9, 1)
+    answers = tagger(sequence)
+    assert answers.shape == (4, 9, 3)
+    for t in (1, 5, 9):
+        torch.testing.assert_close(answers[:, t - 1], classifier(sequence[:, :t]))
+
+
+@pytest.mark.parametrize("reader", [SequenceClassifier, SequenceTagger])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_tokens_are_looked_up(reader, batch_first):
+    network = reader(LSTM(6, 5, batch_first=batch_first), 3, embedding=10)
+    tokens = torch.randint(10, (4, 9))
+    vectors = network.embedding(tokens)
+    got, network.embedding = network(tokens), None
+    assert torch.equal(got, network(vectors))
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_a_reader_goes_on_with_a_carried_state(batch_first):
+    reader = SequenceTagger(MomentumLSTM(2, 5, momentum=0.6, step=0.6, batch_first=batch_first), 3)
+    sequence = torch.randn(4, 9, 2)
+    whole, _ = reader.hidden(sequence)
+    first, state = reader.hidden(sequence[:, :5])
+    second, _ = reader.hidden(sequence[:, 5:], state)
+    torch.testing.assert_close(torch.cat([first, second], 1), whole)
+
+
+@pytest.mark.parametrize("reader", [SequenceClassifier, SequenceTagger])
+@pytest.mark.parametrize("settings", [{"num_outputs": 0}, {"num_outputs": 2, "embedding": 0}])
+def test_sizes_are_positive(reader, settings):
+    with pytest.raises(ValueError, match="must be at least 1, got 0"):
+        reader(CELLS[0], **settings)
 
 
 @pytest.mark.parametrize(
@@ -65,3 +101,19 @@ def test_every_published_size_is_met(cell, dynamics, features, hidden, outputs, 
     """I-R10, on MNIST and TIMIT."""
     network = SequenceClassifier(cell(features, hidden, **dynamics), outputs)
     assert sum(weight.numel() for weight in network.parameters()) == published
+
+
+@pytest.mark.parametrize(
+    ("cell", "dynamics"),
+    [
+        (LSTM, {}),
+        (MomentumLSTM, {"momentum": 0.0, "step": 0.6}),
+        (NesterovLSTM, {"step": 0.6, "restart": 2}),
+    ],
+)
+def test_the_published_language_model_has_as_many_parameters(cell, dynamics):
+    """I-R10, Penn Treebank: 400-1150-1150-400, and one embedding of 10,000 words at both ends."""
+    widths = [400, 1150, 1150, 400]
+    layers = [cell(a, b, **dynamics) for a, b in itertools.pairwise(widths)]
+    inside = sum(weight.numel() for layer in layers for weight in layer.parameters())
+    assert inside + 10_000 * 400 + 10_000 == 24_221_600
