@@ -107,7 +107,8 @@ def _metrics(number: int, phase: str, trial: dict[str, Any]) -> Iterator[dict[st
     for step, value in enumerate(trial["curve"], start=1):
         when = {"trial": number, "attempt": 1, "step": step, "time": 1.7e9 + number + step}
         losses = {"train_loss": 1 - value, "validation_loss": 1.1 - value}
-        last = {"test_accuracy": value} if phase == "confirm" and step == len(trial["curve"]) else {}
+        ended = phase == "confirm" and step == len(trial["curve"])
+        last = {"test_accuracy": value} if ended else {}
         yield when | losses | {"validation_accuracy": value, "seconds": 0.3} | last
 
 
