@@ -1,6 +1,6 @@
 """Networks, tasks, and one training run as a generator of metrics. Knows nothing of searches."""
 
-from .adaptive import AdamLSTM, AdamState, RMSPropLSTM, adam_lstm_loop, largest_drive
+from .adaptive import largest_drive
 from .attention import (
     adaptive_momentum_attention,
     adaptive_momentum_attention_loop,
@@ -23,17 +23,29 @@ from .attention_state import (
 from .cell import RecurrentCell
 from .classifier import SequenceClassifier, SequenceTagger
 from .divergence import Diverged
+from .gradient_flow import gradient_flow
+from .gru import GRU, AdamGRU, MomentumGRU, NesterovGRU, RMSPropGRU
 from .language import LanguageModel
+from .learned import Learned
+from .loops import adam_lstm_loop, momentum_lstm_loop, nesterov_lstm_loop
 from .momentum import nesterov_momentum, velocity, velocity_loop
-from .recurrent import (
-    LSTM,
+from .ode import ANODE, GHBNODE, HBNODE, NODE, SONODE, Dynamics, GNesterovNODE, NesterovNODE
+from .ode_block import ODEBlock, SolverDiverged
+from .ode_networks import ODENetwork, image_classifier, point_classifier
+from .ode_rnn import ODERNN, forecaster
+from .orthogonal import DTRIV, AdamDTRIV, MomentumDTRIV, NesterovDTRIV, RMSPropDTRIV
+from .recurrent import LSTM, AdamLSTM, MomentumLSTM, NesterovLSTM, RMSPropLSTM
+from .rnn import RNN, AdamRNN, MomentumRNN, NesterovRNN, RMSPropRNN
+from .spectrum import adjoint_norms, eigenvalues, spectrum_along
+from .state import (
+    AdamHiddenState,
+    AdamState,
+    HiddenState,
     LSTMState,
-    MomentumLSTM,
+    MomentumHiddenState,
     MomentumState,
-    NesterovLSTM,
+    NesterovHiddenState,
     NesterovState,
-    momentum_lstm_loop,
-    nesterov_lstm_loop,
 )
 from .tasks import (
     CIFAR10,
@@ -41,14 +53,23 @@ from .tasks import (
     Adding,
     Copying,
     Digits,
+    Forecasting,
     Generation,
+    GreyImages,
+    Images,
     Language,
     ListOps,
+    NestedSpheres,
+    Oscillators,
     Repeat,
+    Silverbox,
     Speech,
     Split,
     Stream,
     Task,
+    Vibration,
+    digits_image,
+    mnist_image,
     save_png,
 )
 from .token_networks import AutoregressiveTransformer, TokenEmbedding, TransformerClassifier
@@ -56,10 +77,23 @@ from .training import build, evaluate, fit, seeded
 from .transformer import Transformer, TransformerSettings
 
 __all__ = [
+    "ANODE",
     "CIFAR10",
+    "DTRIV",
+    "GHBNODE",
+    "GRU",
+    "HBNODE",
     "LSTM",
     "MNIST",
+    "NODE",
+    "ODERNN",
+    "RNN",
+    "SONODE",
+    "AdamDTRIV",
+    "AdamGRU",
+    "AdamHiddenState",
     "AdamLSTM",
+    "AdamRNN",
     "AdamState",
     "AdaptiveMomentumState",
     "Adding",
@@ -67,23 +101,48 @@ __all__ = [
     "Copying",
     "Digits",
     "Diverged",
+    "Dynamics",
+    "Forecasting",
+    "GNesterovNODE",
     "Generation",
+    "GreyImages",
+    "HiddenState",
+    "Images",
     "KeyValueState",
     "LSTMState",
     "Language",
     "LanguageModel",
+    "Learned",
     "LinearState",
     "ListOps",
     "MomentumAttentionState",
+    "MomentumDTRIV",
+    "MomentumGRU",
+    "MomentumHiddenState",
     "MomentumLSTM",
+    "MomentumRNN",
     "MomentumState",
+    "NestedSpheres",
+    "NesterovDTRIV",
+    "NesterovGRU",
+    "NesterovHiddenState",
     "NesterovLSTM",
+    "NesterovNODE",
+    "NesterovRNN",
     "NesterovState",
+    "ODEBlock",
+    "ODENetwork",
+    "Oscillators",
+    "RMSPropDTRIV",
+    "RMSPropGRU",
     "RMSPropLSTM",
+    "RMSPropRNN",
     "RecurrentCell",
     "Repeat",
     "SequenceClassifier",
     "SequenceTagger",
+    "Silverbox",
+    "SolverDiverged",
     "Speech",
     "Split",
     "Stream",
@@ -92,27 +151,37 @@ __all__ = [
     "Transformer",
     "TransformerClassifier",
     "TransformerSettings",
+    "Vibration",
     "adam_lstm_loop",
     "adaptive_momentum_attention",
     "adaptive_momentum_attention_loop",
     "adaptive_momentum_attention_step",
+    "adjoint_norms",
     "build",
+    "digits_image",
+    "eigenvalues",
     "evaluate",
     "fit",
+    "forecaster",
+    "gradient_flow",
+    "image_classifier",
     "largest_drive",
     "linear_attention",
     "linear_attention_loop",
     "linear_attention_step",
+    "mnist_image",
     "momentum_attention",
     "momentum_attention_loop",
     "momentum_attention_step",
     "momentum_lstm_loop",
     "nesterov_lstm_loop",
     "nesterov_momentum",
+    "point_classifier",
     "save_png",
     "seeded",
     "softmax_attention",
     "softmax_attention_step",
+    "spectrum_along",
     "velocity",
     "velocity_loop",
 ]

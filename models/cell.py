@@ -1,64 +1,79 @@
-"""What every recurrent cell of the family shares: parameters, shapes, checks, carried state."""
+"""What every recurrent cell of the family shares: shapes, checks, layers, carried state.
+
+A cell is a recurrence (`recurrence.py`: how h follows from the drive) with dynamics (`dynamics.py`:
+what becomes of the drive on its way there). A member of the family names the two.
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import ClassVar, Generic, Protocol, Self, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast, overload
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from .recurrence import Layer, Recurrence, recur
+from .state import CellState, joined
+
+S = TypeVar("S", bound=CellState)
+
+Memory = tuple[Any, ...]  # one layer's state of its dynamics
+Read = tuple[Tensor, tuple[Tensor, ...], Memory]  # output, recurrence's state, dynamics' state
 
 
-class State(Protocol):
-    """What a cell hands on from one piece of a sequence to the next."""
+class Trace(NamedTuple):
+    """What one layer goes through, time step by time step."""
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> Self:
-        """The state with every tensor changed; `state.map(torch.Tensor.detach)` cuts gradients."""
-        ...
-
-    def tensors(self) -> tuple[Tensor, ...]:
-        """Every tensor of the state; the batch is the axis before the last."""
-        ...
+    h: list[Tensor]  # T of (B, H), hidden
+    v: list[Tensor]  # T of (B, G H), velocity of the drive; empty where there is none
 
 
-S = TypeVar("S", bound=State)
+class RecurrentCell(torch.nn.Module, Generic[S], ABC):
+    """What the family shares; without dynamics, the drive goes to the recurrence as it is."""
 
-
-class RecurrentCell(torch.nn.RNNBase, Generic[S], ABC):
-    """What the family shares: parameters, names and initialisation of torch, shapes, checks.
-
-    A member says what it remembers (`_zero_state`) and how layers are run (`_run`).
-    """
-
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    batch_first: bool
+    dropout: float
+    recurrence: Recurrence
+    input_bias: ClassVar[bool] = True  # whether the drive has a bias
+    state: ClassVar[type[CellState]]
     dynamics: ClassVar[tuple[str, ...]] = ()
     """The attributes that hold its dynamics' settings, for `repr`."""
 
-    def __init__(
-        self, mode: str, input_size: int, hidden_size: int, num_layers: int, batch_first: bool
-    ) -> None:
-        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
-        for name, size in sizes.items():
-            if size < 1:
-                raise ValueError(f"{name} must be at least 1, got {size}")
-        super().__init__(mode, input_size, hidden_size, num_layers, batch_first=batch_first)
+    @overload
+    def forward(self, input: Tensor, state: S | None = None) -> tuple[Tensor, S]: ...
 
-    def forward(self, input: Tensor, state: S | None = None) -> tuple[Tensor, S]:
+    @overload
+    def forward(
+        self, input: PackedSequence, state: S | None = None
+    ) -> tuple[PackedSequence, S]: ...
+
+    def forward(
+        self, input: Tensor | PackedSequence, state: S | None = None
+    ) -> tuple[Tensor | PackedSequence, S]:
         """Read a sequence, from a zero state or from where an earlier piece of it ended.
 
         Args:
-            input: (T, B, D), or (B, T, D) with `batch_first`, or (T, D) for one sequence alone.
+            input: (T, B, D), or (B, T, D) with `batch_first`, or (T, D) for one sequence alone; or
+                sequences of several lengths, as `torch.nn.utils.rnn.pack_padded_sequence` has them.
             state: what the call on the piece before returned.
 
         Returns:
-            The top layer's output at each step, (T, B, H) laid out as the input is, and the state.
+            The top layer's output at each step, (T, B, H) laid out as the input is, and the state,
+            of each sequence after its own last step.
 
         Raises:
             ValueError: the input or the state has a shape that does not fit.
         """
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, state)
         self._check_input(input)
         if input.dim() == 2:
             return self._forward_one(input, state)
         sequence = input.transpose(0, 1) if self.batch_first else input
-        output, state = self._run(sequence, self._checked(sequence, state))
+        output, state = self._run(self._layers(), sequence, self._checked(sequence, state))
         return output.transpose(0, 1) if self.batch_first else output, state
 
     def extra_repr(self) -> str:
@@ -73,11 +88,107 @@ class RecurrentCell(torch.nn.RNNBase, Generic[S], ABC):
         output, after = self.forward(input.unsqueeze(batch), given)
         return output.squeeze(batch), after.map(lambda tensor: tensor.squeeze(-2))
 
+    def _forward_packed(self, packed: PackedSequence, state: S | None) -> tuple[PackedSequence, S]:
+        """From one sequence's end to the next, all that still go on are read side by side."""
+        data, sizes, order, inverse = packed
+        self._check_features(data)
+        live = self._apart(self._checked(data[: int(sizes[0])].unsqueeze(0), _picked(state, order)))
+        layers, outputs, ended = self._layers(), [], []
+        for piece, going_on in _pieces(data, sizes):
+            output, after = self._run(layers, piece, live)
+            outputs.append(output.flatten(0, 1))
+            ended.append(_cut(after, slice(going_on, None)))
+            live = _cut(after, slice(going_on))
+        end = _picked(self._together(joined(ended[::-1])), inverse)
+        return PackedSequence(torch.cat(outputs), sizes, order, inverse), end
+
+    def _run(self, layers: Sequence[Layer], sequence: Tensor, state: S) -> tuple[Tensor, S]:
+        """Output (T, B, H) and state after a sequence (T, B, D)."""
+        ends = []
+        for index, (layer, before) in enumerate(
+            zip(layers, state.layers(len(layers)), strict=True)
+        ):
+            if index:
+                sequence = torch.dropout(sequence, self.dropout, self.training)
+            start, memory = before[: self.recurrence.states], before[self.recurrence.states :]
+            sequence, end, memory = self._read(index, layer, sequence, start, memory)
+            ends.append((*end, *memory))
+        return sequence, cast(S, self.state.stacked(ends))
+
+    def _read(
+        self, index: int, layer: Layer, sequence: Tensor, start: tuple[Tensor, ...], memory: Memory
+    ) -> Read:
+        """One layer: its output (T, B, H), and both parts of its state."""
+        output, end = recur(self.recurrence, sequence, layer, start, self.training)
+        return output, end, memory
+
+    def unrolled(self, sequence: Tensor) -> list[Trace]:
+        """The same by a plain loop, one time step after the other: the specification.
+
+        It also shows what happens inside, with the graph of all of it.
+
+        Args:
+            sequence: (T, B, D), time first whatever the cell prefers; from a zero state.
+
+        Returns:
+            A trace for each layer; the last one's h are the outputs.
+        """
+        zeros = sequence.new_zeros(sequence.shape[1], self.hidden_size)
+        traces, inputs = [], list(sequence)
+        for index, layer in enumerate(self._layers()):
+            states: tuple[Tensor, ...] = (zeros,) * self.recurrence.states
+            memory = self._at_rest(zeros.repeat(1, self.recurrence.gates))
+            trace = Trace([], [])
+            for x in inputs:
+                drive, memory = self._advance(index, layer, x, memory)
+                states = self.recurrence.step(drive, layer, states)
+                trace.h.append(states[0])
+                trace.v.extend(memory[:1])
+            inputs = trace.h
+            traces.append(trace)
+        return traces
+
+    def _at_rest(self, zeros: Tensor) -> Memory:
+        """The dynamics' state before a sequence, in the drive's coordinates: `zeros` (B, G H)."""
+        return ()
+
+    def _advance(
+        self, index: int, layer: Layer, x: Tensor, memory: Memory
+    ) -> tuple[Tensor, Memory]:
+        """What the recurrence hears of an input (B, D), and the dynamics' state after it."""
+        return torch.nn.functional.linear(x, layer.input, layer.input_bias), memory
+
+    @abstractmethod
+    def _layers(self) -> list[Layer]:
+        """The weights of every layer."""
+
+    def _zero_memory(self, sequence: Tensor, features: int) -> Memory:
+        """The dynamics' state of a layer with so many features before a sequence (T, B, D)."""
+        return ()
+
+    def _zero_state(self, sequence: Tensor) -> S:
+        zeros = sequence.new_zeros(sequence.shape[1], self.hidden_size)
+        widths = [self.input_size, *[self.hidden_size] * (self.num_layers - 1)]
+        start = [zeros] * self.recurrence.states
+        layers = [(*start, *self._zero_memory(sequence, width)) for width in widths]
+        return cast(S, self.state.stacked(layers))
+
+    def _apart(self, state: S) -> S:
+        """The state in a form that can be cut along the batch."""
+        return state
+
+    def _together(self, state: S) -> S:
+        """The state as it is handed out again."""
+        return state
+
     def _check_input(self, input: Tensor) -> None:
         layout = "(B, T, D)" if self.batch_first else "(T, B, D)"
-        shape = tuple(input.shape)
         if input.dim() not in (2, 3):
-            raise ValueError(f"input must be {layout} or (T, D), got shape {shape}")
+            raise ValueError(f"input must be {layout} or (T, D), got shape {tuple(input.shape)}")
+        self._check_features(input)
+
+    def _check_features(self, input: Tensor) -> None:
+        shape = tuple(input.shape)
         if input.shape[-1] != self.input_size:
             raise ValueError(
                 f"input must have {self.input_size} features (last), got shape {shape}"
@@ -98,16 +209,72 @@ class RecurrentCell(torch.nn.RNNBase, Generic[S], ABC):
             )
         return state
 
-    @abstractmethod
-    def _zero_state(self, sequence: Tensor) -> S:
-        """The state before a sequence (T, B, D)."""
 
-    @abstractmethod
-    def _run(self, sequence: Tensor, state: S) -> tuple[Tensor, S]:
-        """Output (T, B, H) and state after a sequence (T, B, D)."""
+def _pieces(data: Tensor, sizes: Tensor) -> Iterator[tuple[Tensor, int]]:
+    """Packed data as pieces (T, B, D) of constant B, and how many sequences go on after each."""
+    batches, lengths = torch.unique_consecutive(sizes, return_counts=True)
+    steps, later = lengths.tolist(), [*batches.tolist()[1:], 0]
+    pieces = torch.split(data, (batches * lengths).tolist())
+    for piece, length, going_on in zip(pieces, steps, later, strict=True):
+        yield piece.view(length, -1, piece.shape[1]), going_on
 
-    def _zero_hidden(self, sequence: Tensor) -> Tensor:
-        return sequence.new_zeros(self.num_layers, sequence.shape[1], self.hidden_size)
+
+def _cut(state: S, batch: slice) -> S:
+    return state.map(lambda tensor: tensor[..., batch, :])
+
+
+def _picked(state: S | None, order: Tensor | None) -> Any:
+    """The state with its sequences in another order."""
+    if state is None or order is None:
+        return state
+    return state.map(lambda tensor: tensor.index_select(-2, order))
+
+
+class TorchCell(RecurrentCell[S], torch.nn.RNNBase):
+    """A cell with the parameters of torch's own: their names, shapes and initialisation.
+
+    Args:
+        input_size: D, features per step.
+        hidden_size: H.
+        num_layers: L; a layer above the first reads the output of the one below.
+        dropout: the share of that output which is dropped, while training.
+        batch_first: input and output are (B, T, ...) instead of (T, B, ...).
+    """
+
+    mode_name: str
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        dropout: float = 0.0,
+        batch_first: bool = False,
+    ) -> None:
+        check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        torch.nn.RNNBase.__init__(
+            self,
+            self.mode_name,
+            input_size,
+            hidden_size,
+            num_layers,
+            batch_first=batch_first,
+            dropout=dropout,
+        )
+
+    def _layers(self) -> list[Layer]:
+        layers = []
+        for weight_ih, weight_hh, bias_ih, bias_hh in self.all_weights:
+            layers.append(Layer(weight_ih, weight_hh, bias_ih, bias_hh))
+        return layers
+
+
+def check_sizes(**sizes: int) -> None:
+    """ValueError unless every size is at least 1."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, got {size}")
 
 
 def check_dynamics(*, step: float, **fractions: float) -> None:

@@ -56,6 +56,27 @@ def velocity(
     return _scan(flat, _momenta(drive, momentum), s, start.reshape(-1)).view(drive.shape)
 
 
+def velocity_each(drive: Tensor, momentum: Tensor, step: float | Tensor, initial: Tensor) -> Tensor:
+    """The velocities of a drive each of whose numbers has a momentum of its own.
+
+    Args:
+        drive: (T, ...), time first.
+        momentum: broadcasts against the drive; gradients flow into it.
+        step: a number, or broadcasts likewise.
+        initial: (...), the velocity before the first step.
+
+    Returns:
+        (T, ...), one step after the other: what a scan saves is little beside what it costs where
+        no two numbers share a momentum.
+    """
+    scaled, momenta = step * drive, torch.broadcast_to(momentum, drive.shape)
+    velocities = []
+    for now, mu in zip(scaled, momenta, strict=True):
+        initial = torch.addcmul(now, mu, initial)
+        velocities.append(initial)
+    return torch.stack(velocities)
+
+
 def nesterov_momentum(length: int, restart: int = 0, first: int = 0) -> Tensor:
     """Nesterov's momenta (k - 1) / (k + 2), where k = 1, 2, ... counts time steps.
 

@@ -183,13 +183,18 @@ def predictions(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Prediction and target of every batch.
 
-    Along a stream the network's state is carried from batch to batch and its gradients are cut: it
-    is called as ``network(inputs, state) -> (prediction, state)``, at first with None.
+    Along a stream the network's state goes on from batch to batch, cut off from gradients: what is
+    called is ``network.carry(inputs, state) -> (prediction, state)``, at first with None.
     """
-    state = None
+    carry, state = getattr(network, "carry", None), None
+    if split.carried and carry is None:
+        raise TypeError(
+            f"a stream is read with a carried state, and {type(network).__name__} has no method "
+            "carry(inputs, state) -> (prediction, state); a SequenceTagger has"
+        )
     for inputs, target in split.batches(batch_size, shuffled=shuffled):
-        if split.carried:
-            prediction, state = network(inputs, state)
+        if split.carried and carry is not None:
+            prediction, state = carry(inputs, state)
             state = _detached(state)
         else:
             prediction = network(inputs)

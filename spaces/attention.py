@@ -12,6 +12,7 @@ from ..models import (
     CIFAR10,
     AutoregressiveTransformer,
     Generation,
+    GreyImages,
     ListOps,
     Repeat,
     TransformerClassifier,
@@ -209,17 +210,23 @@ listops_attention = Space(
     },
 )
 
+
+def grey_photographs(side: int = 32, samples: int | None = None) -> GreyImages:
+    """CIFAR-10 in grey; sizes as in `CIFAR10`."""
+    return GreyImages(CIFAR10(side=side, samples=samples))
+
+
 image_attention = Space(
     "image-attention",
     question="Does momentum help linear attention to tell photographs apart, byte by byte?",
-    task=partial(CIFAR10, side=16, samples=2000),
+    task=partial(grey_photographs, side=16, samples=2000),
     parameters=_SMALL,
     variants=variants(classifier, **_ARENA),
     trials=6,
     epochs=4,
     seeds=5,
     paper={
-        "task": CIFAR10,
+        "task": grey_photographs,
         "parameters": {**_ARENA_SIZES, "batch_size": 256},
         "epochs": 200,  # 35,000 batches
     },

@@ -10,11 +10,19 @@ CATALOGUE = {
     "adding-rnn": "recurrent:adding_rnn",
     "copy-attention": "attention:copy_attention",
     "copying-rnn": "recurrent:copying_rnn",
+    "digits-gru": "recurrent:digits_gru",
     "digits-lstm": "recurrent:digits_lstm",
     "digits-rnn": "recurrent:digits_rnn",
+    "digits-tanh": "recurrent:digits_tanh",
     "generation-attention": "attention:generation_attention",
     "image-attention": "attention:image_attention",
+    "language-lstm": "language:language_lstm",
     "listops-attention": "attention:listops_attention",
+    "mnist-lstm": "mnist:mnist_lstm",
+    "pmnist-lstm": "mnist:pmnist_lstm",
+    "pmnist-orthogonal": "orthogonal:pmnist_orthogonal",
+    "speech-lstm": "speech:speech_lstm",
+    "speech-orthogonal": "orthogonal:speech_orthogonal",
 }
 """Name of a space -> module of this package and attribute."""
 

@@ -9,20 +9,37 @@ from typing import Any
 from torch import nn
 
 from ..models import (
+    DTRIV,
+    GRU,
     LSTM,
+    RNN,
+    AdamDTRIV,
+    AdamGRU,
     AdamLSTM,
+    AdamRNN,
     LanguageModel,
+    MomentumDTRIV,
+    MomentumGRU,
     MomentumLSTM,
+    MomentumRNN,
+    NesterovDTRIV,
+    NesterovGRU,
     NesterovLSTM,
+    NesterovRNN,
+    RMSPropDTRIV,
+    RMSPropGRU,
     RMSPropLSTM,
+    RMSPropRNN,
     SequenceClassifier,
     SequenceTagger,
     Task,
 )
+from ..models.classifier import Cell
 from .parameters import Choice, Float, Parameters, Values, contains
 from .space import Control, Grid, Variant
 
-Cells = Mapping[str, Callable[..., nn.RNNBase]]
+Maker = Callable[..., Cell]
+Cells = Mapping[str, Maker]
 """The cells of a family by the optimizer that shapes them; the plain one stands under ''."""
 
 LSTMS: Cells = {
@@ -33,6 +50,29 @@ LSTMS: Cells = {
     "rmsprop": RMSPropLSTM,
 }
 
+RNNS: Cells = {
+    "": RNN,
+    "momentum": MomentumRNN,
+    "nesterov": NesterovRNN,
+    "adam": AdamRNN,
+    "rmsprop": RMSPropRNN,
+}
+GRUS: Cells = {
+    "": GRU,
+    "momentum": MomentumGRU,
+    "nesterov": NesterovGRU,
+    "adam": AdamGRU,
+    "rmsprop": RMSPropGRU,
+}
+
+DTRIVS: Cells = {
+    "": DTRIV,
+    "momentum": MomentumDTRIV,
+    "nesterov": NesterovDTRIV,
+    "adam": AdamDTRIV,
+    "rmsprop": RMSPropDTRIV,
+}
+
 MOMENTA = (0.0, 0.1, 0.3, 0.6, 0.9)
 STEPS = (0.1, 0.3, 0.6, 0.9, 1.0)
 """The ablation of the paper's figure: each momentum with each step (section 1.6.2)."""
@@ -41,11 +81,15 @@ SECOND_MOMENTS = (0.001, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99
 """The decays of RMSProp's and the restarts of Nesterov's cells that the authors tried (1.6.2)."""
 
 
+ADAPTIVE_STEP = Float(0.1, 1.0, log=True)
+"""A drive over sqrt(m) is about 1 in size, whatever the input's is."""
+
+
 @dataclass(frozen=True)
 class Classifying:
     """Builds a network that answers once, at the end of a sequence."""
 
-    cell: Callable[..., nn.RNNBase]
+    cell: Maker
 
     def __call__(self, task: Task, *, hidden_size: int, **dynamics: Any) -> nn.Module:
         """A cell with its dynamics' settings and a head on its last output."""
@@ -57,7 +101,7 @@ class Classifying:
 class Tagging:
     """Builds a network that answers at every step."""
 
-    cell: Callable[..., nn.RNNBase]
+    cell: Maker
 
     def __call__(self, task: Task, *, hidden_size: int, **dynamics: Any) -> nn.Module:
         """A cell with its dynamics' settings and a head on each of its outputs."""
@@ -69,7 +113,7 @@ class Tagging:
 class Speaking:
     """Builds a language model: it reads tokens and carries its state on."""
 
-    cell: Callable[..., nn.RNNBase]
+    cell: Maker
 
     def __call__(
         self,
@@ -82,7 +126,10 @@ class Speaking:
         **dynamics: Any,
     ) -> nn.Module:
         """Layers of a cell between an embedding and a head."""
-        cell = self.cell(embedding_size, hidden_size, num_layers, batch_first=True, **dynamics)
+        between = dropout if num_layers > 1 else 0.0
+        cell = self.cell(
+            embedding_size, hidden_size, num_layers, dropout=between, batch_first=True, **dynamics
+        )
         return LanguageModel(cell, task.output_size, dropout=dropout)
 
 
@@ -98,7 +145,7 @@ class Dynamics:
 def family(
     name: str,
     cells: Cells,
-    network: Callable[[Callable[..., nn.RNNBase]], Callable[..., nn.Module]],
+    network: Callable[[Maker], Callable[..., nn.Module]],
     dynamics: Mapping[str, Dynamics],
 ) -> list[Variant]:
     """The variants of a family; the plain cell is the baseline.
@@ -123,7 +170,9 @@ def family(
     return [plain, *others]
 
 
-def every_dynamics(*, step: Float, adaptive_step: Float, restart: Choice) -> dict[str, Dynamics]:
+def every_dynamics(
+    *, step: Float, restart: Choice, adaptive_step: Float = ADAPTIVE_STEP
+) -> dict[str, Dynamics]:
     """All four optimizers with one range of steps, another for those that divide by sqrt(m)."""
     return {
         "momentum": heavy_ball(step),

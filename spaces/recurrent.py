@@ -1,17 +1,14 @@
-"""Questions about momentum in LSTMs: digits, copying, adding (paper sections 1 and 1.8)."""
+"""Questions about momentum in recurrent networks: digits, copying, adding (paper section 1)."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from ..models import Adding, Copying, Digits
-from .family import LSTMS, RESTARTS, Classifying, Tagging, every_dynamics, family
+from .family import GRUS, LSTMS, RESTARTS, RNNS, Classifying, Tagging, every_dynamics, family
 from .parameters import Choice, Float, Parameters
 from .space import Space
-
-_ADAPTIVE_STEP = Float(0.1, 1.0, log=True)
-"""A drive that is divided by sqrt(m) is about 1 in size, whatever the input's is."""
-
 
 # Handwritten digits
 
@@ -23,19 +20,13 @@ _DIGITS: Parameters = {
     "schedule": "cosine",
 }
 
-_DIGITS_VARIANTS = family(
-    "lstm",
-    LSTMS,
-    Classifying,
-    every_dynamics(
-        # The paper's grids are momentum 0 … 0.9 and step 0.1 … 1 (section 1.6.2), for 784
-        # pixels. Here, at 64, a step of 0.1 hardly learns, and 2 may be better than 1.
-        step=Float(0.3, 3.0, log=True),
-        adaptive_step=_ADAPTIVE_STEP,
-        # The authors chose a restart of 2 on MNIST and of 40 on PMNIST (section 1.6.1), among
-        # 2 … 350 (1.6.2); a digit has 64 pixels here, so 0, never, stands for the longest.
-        restart=Choice([2, 4, 10, 40, 0]),
-    ),
+_DIGITS_DYNAMICS = every_dynamics(
+    # The paper's grids are momentum 0 … 0.9 and step 0.1 … 1 (section 1.6.2), for 784
+    # pixels. Here, at 64, a step of 0.1 hardly learns, and 2 may be better than 1.
+    step=Float(0.3, 3.0, log=True),
+    # The authors chose a restart of 2 on MNIST and of 40 on PMNIST (section 1.6.1), among
+    # 2 … 350 (1.6.2); a digit has 64 pixels here, so 0, never, stands for the longest.
+    restart=Choice([2, 4, 10, 40, 0]),
 )
 
 digits_lstm = Space(
@@ -46,7 +37,7 @@ digits_lstm = Space(
     ),
     task=Digits,
     parameters=_DIGITS,
-    variants=_DIGITS_VARIANTS[:2],
+    variants=family("lstm", LSTMS, Classifying, {"momentum": _DIGITS_DYNAMICS["momentum"]}),
     trials=16,
     epochs=30,
     seeds=10,
@@ -60,10 +51,24 @@ digits_rnn = Space(
     ),
     task=Digits,
     parameters=_DIGITS,
-    variants=_DIGITS_VARIANTS,
+    variants=family("lstm", LSTMS, Classifying, _DIGITS_DYNAMICS),
     trials=12,
     epochs=30,
     seeds=5,
+)
+
+digits_gru = replace(
+    digits_rnn,
+    name="digits-gru",
+    question=digits_rnn.question.replace("LSTM", "GRU"),
+    variants=family("gru", GRUS, Classifying, _DIGITS_DYNAMICS),
+)
+
+digits_tanh = replace(
+    digits_rnn,
+    name="digits-tanh",
+    question=digits_rnn.question.replace("LSTM", "plain tanh network"),
+    variants=family("rnn", RNNS, Classifying, _DIGITS_DYNAMICS),
 )
 
 
@@ -89,7 +94,6 @@ copying_rnn = Space(
         every_dynamics(
             # Past the paper's 1: a one-hot input is small, and steps of 3 and 6 learn faster here.
             step=Float(0.1, 10.0, log=True),
-            adaptive_step=_ADAPTIVE_STEP,
             restart=Choice([2, 4, 10, 20, 0]),  # a sequence has 40 steps
         ),
     ),
@@ -108,7 +112,7 @@ copying_rnn = Space(
 adding_rnn = Space(
     "adding-rnn",
     question="Does momentum help an LSTM to add two numbers that it read far apart?",
-    task=partial(Adding, 50),
+    task=partial(Adding, 80, train=1500),
     parameters={
         "hidden_size": 32,
         "lr": Float(3e-3, 3e-2, log=True),
@@ -121,8 +125,7 @@ adding_rnn = Space(
         Classifying,
         every_dynamics(
             step=Float(0.1, 3.0, log=True),
-            adaptive_step=_ADAPTIVE_STEP,
-            restart=Choice([2, 4, 10, 40, 0]),  # a sequence has 50 steps
+            restart=Choice([2, 4, 10, 40, 0]),  # a sequence has 80 steps
         ),
     ),
     trials=8,
@@ -138,7 +141,6 @@ adding_rnn = Space(
             Classifying,
             every_dynamics(
                 step=Float(0.1, 3.0, log=True),
-                adaptive_step=_ADAPTIVE_STEP,
                 restart=Choice([*RESTARTS, 0]),
             ),
         ),

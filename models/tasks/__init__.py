@@ -3,14 +3,20 @@
 from .cifar10 import CIFAR10
 from .classification import Classification
 from .digits import Digits
+from .forecasting import Forecasting
 from .generation import Generation
+from .images import Images, digits_image, mnist_image
 from .language import Language
 from .listops import ListOps
 from .memory import Adding, Copying
 from .mnist import MNIST
+from .oscillators import Oscillators
+from .pixels import GreyImages
 from .png import save_png
+from .recordings import Silverbox, Vibration
 from .repeat import Repeat
 from .speech import Speech
+from .spheres import NestedSpheres
 from .task import IGNORED, Split, Stream, Task
 from .tokens import TokenPrediction, TokenSplit, TokenTask
 
@@ -22,10 +28,16 @@ __all__ = [
     "Classification",
     "Copying",
     "Digits",
+    "Forecasting",
     "Generation",
+    "GreyImages",
+    "Images",
     "Language",
     "ListOps",
+    "NestedSpheres",
+    "Oscillators",
     "Repeat",
+    "Silverbox",
     "Speech",
     "Split",
     "Stream",
@@ -33,5 +45,8 @@ __all__ = [
     "TokenPrediction",
     "TokenSplit",
     "TokenTask",
+    "Vibration",
+    "digits_image",
+    "mnist_image",
     "save_png",
 ]

@@ -18,6 +18,7 @@ from .cifar10 import CIFAR10
 from .digits import BRIGHTEST, Digits
 from .logistics import log_masses, masses
 from .mnist import MNIST
+from .pixels import quantised
 from .task import Split, Task
 from .tokens import TokenSplit, TokenTask
 
@@ -35,7 +36,7 @@ class Stepping(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """Images of another task: pixels in [0, 1], or whole numbers below `levels`."""
+    """Images of another task, (T, 1) or (C, H, W), and how many levels their pixels have."""
 
     task: Callable[..., Task]
     levels: int
@@ -45,7 +46,7 @@ class Source:
 SOURCES: dict[Pictures, Source] = {
     "digits": Source(Digits, BRIGHTEST + 1, (8, 8)),
     "mnist": Source(MNIST, 256, (28, 28)),
-    "cifar10": Source(lambda **chosen: CIFAR10(grey=False, **chosen), 256, (32, 32, 3)),
+    "cifar10": Source(CIFAR10, 256, (32, 32, 3)),
 }
 
 
@@ -129,8 +130,7 @@ class Generation(TokenTask):
         return scaled.round().byte().cpu().numpy().reshape(n, *self.shape)
 
     def _split(self, images: Split) -> TokenSplit:
-        pixels = images.inputs.flatten(1)
-        if pixels.is_floating_point():
-            pixels = (pixels * (self.levels - 1)).round().long()
+        colours_last = images.inputs.movedim(1, -1) if len(self.shape) == 3 else images.inputs
+        pixels = quantised(colours_last.flatten(1), self.levels)
         begin = torch.full_like(pixels[:, :1], self.levels)
         return TokenSplit(torch.cat([begin, pixels[:, :-1]], 1), pixels)

@@ -1,12 +1,14 @@
-"""What momentum costs: forward and backward through long sequences, against `torch.nn.LSTM`.
+"""What dynamics cost: forward and backward through long sequences, beside torch's own cells.
 
     python tests/benchmarks/recurrent.py
 
-The contenders take turns, so that a busy moment of the machine hits all of them, and medians are
-compared. The targets at the defaults, in times `torch.nn.LSTM`: 1.10 for cells that filter their
-input (issue 2), 1.5 for AdamLSTM and RMSPropLSTM (issue 3). Denormal numbers are flushed to zero,
-as `momentune.models.fit` does: without, the gradients that vanish over so many steps make every
-cell's backward ten times slower, and the comparison one of those.
+Each cell's rival is the cell of torch with the same recurrence; orthogonal cells have none, theirs
+is their own plain loop. The contenders take turns, so that a busy moment of the machine hits all of
+them, and medians are compared. The targets at the defaults, in times `torch.nn.LSTM`: 1.10 for
+LSTMs that filter their input (issue 2), 1.5 for AdamLSTM and RMSPropLSTM, and for orthogonal cells
+1.5 times as fast as the plain loop (issue 3). Denormal numbers are flushed to zero, as
+`momentune.models.fit` does: without, the gradients that vanish over so many steps make every cell's
+backward ten times slower, and the comparison one of those.
 """
 
 import argparse
@@ -19,40 +21,44 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from momentune.models import (
-    LSTM,
-    AdamLSTM,
-    MomentumLSTM,
-    NesterovLSTM,
-    RMSPropLSTM,
-    adam_lstm_loop,
-    momentum_lstm_loop,
-)
+from momentune import models
 
 MOMENTUM = {"momentum": 0.6, "step": 0.6}
 RMSPROP = {"step": 0.6, "beta2": 0.9}
-ADAM = MOMENTUM | RMSPROP
-REFERENCE = "torch.nn.LSTM"
+DYNAMICS = {
+    "": {},
+    "Momentum": MOMENTUM,
+    "Nesterov": {"step": 0.9, "restart": 40},
+    "Adam": MOMENTUM | RMSPROP,
+    "RMSProp": RMSPROP,
+}
+FAMILIES = ("LSTM", "GRU", "RNN", "DTRIV")
+LOOP = ", plain loop"
+
+Run = Callable[[Tensor], Tensor]
 
 
-def contenders(features: int, hidden: int) -> dict[str, Callable[[Tensor], Tensor]]:
-    """Name -> output (T, B, H) of a sequence (T, B, D)."""
-    sizes = features, hidden
-    weights = torch.nn.LSTM(*sizes).all_weights[0]
-    cells = {
-        REFERENCE: torch.nn.LSTM(*sizes),
-        "LSTM": LSTM(*sizes),
-        "MomentumLSTM": MomentumLSTM(*sizes, **MOMENTUM),
-        "NesterovLSTM": NesterovLSTM(*sizes, step=0.9, restart=40),
-        "AdamLSTM": AdamLSTM(*sizes, **ADAM),
-        "AdamLSTM, compiled": AdamLSTM(*sizes, **ADAM, compiled=True),
-        "RMSPropLSTM": RMSPropLSTM(*sizes, **RMSPROP),
-        "RMSPropLSTM, compiled": RMSPropLSTM(*sizes, **RMSPROP, compiled=True),
-    }
-    return {name: lambda sequence, cell=cell: cell(sequence)[0] for name, cell in cells.items()} | {
-        "MomentumLSTM, loop": lambda sequence: momentum_lstm_loop(sequence, weights, **MOMENTUM)[0],
-        "AdamLSTM, loop": lambda sequence: adam_lstm_loop(sequence, weights, **ADAM)[0],
-    }
+def contenders(family: str, features: int, hidden: int) -> dict[str, Run]:
+    """Name -> output (T, B, H) of a sequence (T, B, D); the rival comes first."""
+    runs: dict[str, Run] = {}
+    if family != "DTRIV":
+        rival = getattr(torch.nn, family)(features, hidden)
+        runs[f"torch.nn.{family}"] = lambda sequence: rival(sequence)[0]
+    for dynamics, settings in DYNAMICS.items():
+        cell = getattr(models, dynamics + family)(features, hidden, **settings)
+        runs[dynamics + family] = lambda sequence, cell=cell: cell(sequence)[0]
+        runs[dynamics + family + LOOP] = lambda sequence, cell=cell: by_loop(cell, sequence)
+    if family == "LSTM":
+        cell = models.MomentumLSTM(features, hidden, momentum="learned", step="learned")
+        runs["MomentumLSTM, learned"] = lambda sequence, cell=cell: cell(sequence)[0]
+        unit = models.MomentumLSTM(features, hidden, momentum="learned-per-unit", step=0.6)
+        runs["MomentumLSTM, learned per unit"] = lambda sequence, cell=unit: cell(sequence)[0]
+    return runs
+
+
+def by_loop(cell: models.RecurrentCell, sequence: Tensor) -> Tensor:
+    """As the paper writes it, step by step."""
+    return torch.stack(cell.unrolled(sequence)[-1].h)
 
 
 def seconds(run: Callable[[Tensor], Tensor], sequence: Tensor) -> float:
@@ -62,14 +68,14 @@ def seconds(run: Callable[[Tensor], Tensor], sequence: Tensor) -> float:
     return time.perf_counter() - start
 
 
-def measure(settings: argparse.Namespace) -> dict[str, list[float]]:
+def measure(family: str, settings: argparse.Namespace) -> dict[str, list[float]]:
     """Name -> seconds of every repeat; the loops run in every fourth round only."""
     sequence = torch.rand(settings.steps, settings.batch, settings.features)
-    runs = contenders(settings.features, settings.hidden)
+    runs = contenders(family, settings.features, settings.hidden)
     times: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(-1, settings.repeats):  # the first round warms up
         for name, run in runs.items():
-            if name.endswith(", loop") and (settings.no_loop or repeat % 4 != 0):
+            if name.endswith(LOOP) and (settings.no_loop or repeat % 4 != 0):
                 continue
             elapsed = seconds(run, sequence)
             if repeat >= 0:
@@ -77,30 +83,32 @@ def measure(settings: argparse.Namespace) -> dict[str, list[float]]:
     return {name: taken for name, taken in times.items() if taken}
 
 
-def report(settings: argparse.Namespace, times: dict[str, list[float]]) -> str:
-    """A Markdown table, medians and their ratio to the reference."""
-    base = statistics.median(times[REFERENCE])
+def report(family: str, times: dict[str, list[float]]) -> str:
+    """A Markdown table: medians, and their ratios to torch's cell and to the plain loop."""
     lines = [
-        f"{settings.steps} steps, batch {settings.batch}, {settings.features} feature(s), "
-        f"hidden {settings.hidden}, forward and backward; torch {torch.__version__}, "
-        f"{torch.get_num_threads()} thread(s) of {os.cpu_count()} cores, {platform.machine()}, "
-        f"load {os.getloadavg()[0]:.1f}",
-        "",
-        "| cell | median ms | fastest ms | median / torch.nn.LSTM | repeats |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        f"| cell | median ms | fastest ms | / torch.nn.{family} | / its plain loop | repeats |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name, taken in times.items():
-        middle = statistics.median(taken)
+        if name.endswith(LOOP):
+            continue
+        ratios = [ratio(taken, times.get(other)) for other in (f"torch.nn.{family}", name + LOOP)]
+        middle, least = 1e3 * statistics.median(taken), 1e3 * min(taken)
         lines.append(
-            f"| {name} | {1e3 * middle:.1f} | {1e3 * min(taken):.1f} "
-            f"| {middle / base:.3f} | {len(taken)} |"
+            f"| {name} | {middle:.1f} | {least:.1f} | {' | '.join(ratios)} | {len(taken)} |"
         )
     return "\n".join(lines)
+
+
+def ratio(taken: list[float], other: list[float] | None) -> str:
+    """Of medians."""
+    return f"{statistics.median(taken) / statistics.median(other):.2f}" if other else ""
 
 
 def main() -> None:
     """Read the command line, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("families", nargs="*", default=FAMILIES, metavar="FAMILY", help="LSTM ...")
     parser.add_argument("--steps", type=int, default=784)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--hidden", type=int, default=128)
@@ -111,7 +119,14 @@ def main() -> None:
     settings = parser.parse_args()
     torch.set_flush_denormal(True)  # first, so that torch's threads start with it
     torch.set_num_threads(settings.threads)
-    print(report(settings, measure(settings)))
+    print(
+        f"{settings.steps} steps, batch {settings.batch}, {settings.features} feature(s), "
+        f"hidden {settings.hidden}, forward and backward; torch {torch.__version__}, "
+        f"{settings.threads} thread(s) of {os.cpu_count()} cores, {platform.machine()}, "
+        f"load {os.getloadavg()[0]:.1f}"
+    )
+    for family in settings.families:
+        print(f"\n{report(family, measure(family, settings))}", flush=True)
 
 
 if __name__ == "__main__":

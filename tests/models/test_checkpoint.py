@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from momentune.models import SequenceClassifier, fit
 from momentune.models import checkpoint as checkpoint_module
-from momentune.models import fit
 
 SETTINGS = {"lr": 0.02, "epochs": 5, "seed": 7, "batch_size": 10, "device": "cpu"}
 
@@ -47,6 +47,22 @@ def test_a_resumed_run_goes_on_bit_for_bit(network, task, path, done, optimizer)
     assert resumed == whole[done - 1 :]
     for got, want in zip(resumed_network.parameters(), whole_network.parameters(), strict=True):
         assert torch.equal(got, want)
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.usefixtures("every_epoch")
+def test_every_cell_goes_on_bit_for_bit(make, dynamics, recurrence, task, path, learned):
+    """Dropout, learned coefficients and a renewed base among them."""
+    settings = {"step": "learned"} if learned and dynamics else {}
+    settings |= {"rebase": 2} if recurrence == "DTRIV" else {}
+
+    def network() -> torch.nn.Module:
+        return SequenceClassifier(make(1, 4, 2, dropout=0.2, **settings), 2).float()
+
+    brief = SETTINGS | {"epochs": 3}
+    whole = untimed(fit(network(), task, **brief))
+    take(fit(network(), task, **brief, checkpoint=path), 1)
+    assert untimed(fit(network(), task, **brief, checkpoint=path)) == whole
 
 
 @pytest.mark.usefixtures("every_epoch")

@@ -1,5 +1,7 @@
 """Laws of the sequence classifier."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -99,3 +101,19 @@ def test_every_published_size_is_met(cell, dynamics, features, hidden, outputs, 
     """I-R10, on MNIST and TIMIT."""
     network = SequenceClassifier(cell(features, hidden, **dynamics), outputs)
     assert sum(weight.numel() for weight in network.parameters()) == published
+
+
+@pytest.mark.parametrize(
+    ("cell", "dynamics"),
+    [
+        (LSTM, {}),
+        (MomentumLSTM, {"momentum": 0.0, "step": 0.6}),
+        (NesterovLSTM, {"step": 0.6, "restart": 2}),
+    ],
+)
+def test_the_published_language_model_has_as_many_parameters(cell, dynamics):
+    """I-R10, Penn Treebank: 400-1150-1150-400, and one embedding of 10,000 words at both ends."""
+    widths = [400, 1150, 1150, 400]
+    layers = [cell(a, b, **dynamics) for a, b in itertools.pairwise(widths)]
+    inside = sum(weight.numel() for layer in layers for weight in layer.parameters())
+    assert inside + 10_000 * 400 + 10_000 == 24_221_600

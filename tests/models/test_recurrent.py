@@ -1,7 +1,5 @@
 """Laws of the recurrent family."""
 
-import shutil
-
 import pytest
 import torch
 from torch import Tensor
@@ -294,17 +292,6 @@ def test_silence_makes_no_nan(beta2, dtype):
 def test_a_momentum_too_large_for_beta2_is_warned_of():
     with pytest.warns(UserWarning, match=r"below beta2.*got momentum=0.6 and beta2=0.1"):
         adam_lstm(momentum=0.6, beta2=0.1)
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
-def test_compiled_steps_are_the_same():
-    cell, sequence = adam_lstm(), a_sequence().requires_grad_()
-    results = []
-    for cell.compiled in (False, True):
-        leaves = [sequence, *cell.parameters()]
-        results.append(values_and_gradients(cell(sequence)[0], leaves))
-    close(*results, 1e-10)
 
 
 # The baseline

@@ -11,7 +11,9 @@ from momentune.models import (
     LSTM,
     AdamLSTM,
     LanguageModel,
+    MomentumGRU,
     MomentumLSTM,
+    NesterovDTRIV,
     NesterovLSTM,
     RMSPropLSTM,
     Split,
@@ -33,6 +35,8 @@ CELLS = {
     "momentum": lambda: MomentumLSTM(5, 6, momentum=0.6, step=0.6, batch_first=True),
     "nesterov": lambda: NesterovLSTM(5, 6, step=0.9, restart=4, batch_first=True),
     "adam": lambda: AdamLSTM(5, 6, momentum=0.5, step=0.6, beta2=0.9, batch_first=True),
+    "gru": lambda: MomentumGRU(5, 6, momentum=0.6, step=0.6, batch_first=True),
+    "dtriv": lambda: NesterovDTRIV(5, 6, step=0.9, restart=4, rebase=3, batch_first=True),
     "rmsprop": lambda: RMSPropLSTM(5, 6, step=0.6, beta2=0.9, batch_first=True),
 }
 EVERY = pytest.mark.parametrize("cell", CELLS)
@@ -140,6 +144,11 @@ def test_gradients_end_where_a_piece_begins(cell):
         assert set(gradient.abs().sum(1).nonzero().flatten().tolist()) <= set(
             inputs.flatten().tolist()
         )
+
+
+def test_a_network_that_carries_nothing_is_refused():
+    with pytest.raises(TypeError, match=r"Embedding has no method\s+carry"):
+        evaluate(torch.nn.Embedding(TOKENS, TOKENS), Counting(), stream(8))
 
 
 # Training

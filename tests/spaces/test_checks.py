@@ -5,13 +5,11 @@ import pytest
 
 from momentune.models import LSTM, Digits, SequenceClassifier
 from momentune.spaces import (
-    CATALOGUE,
     Float,
     Published,
     Space,
     SpaceError,
     Variant,
-    catalogued,
     check,
 )
 
@@ -37,17 +35,6 @@ def variants(**changes):
     """The good space's variants, the second one changed."""
     first, second = good().variants
     return [first, replace(second, **changes)]
-
-
-@pytest.mark.parametrize("name", CATALOGUE)
-def test_every_catalogue_space_is_sound_and_builds_every_network(name):
-    space = check(catalogued(name))
-    assert space.name == name
-    for variant in space.variants:
-        for control in (None, *variant.controls):
-            values = variant.controlled(control, space.middle(variant))
-            first = next(space.train(variant, values, epochs=1, seed=0))
-            assert f"validation_{space.deciding_metric}" in first
 
 
 def test_a_good_space_is_returned():

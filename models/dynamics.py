@@ -1,0 +1,396 @@
+r"""What becomes of a cell's drive $y_t = W_x x_t + b_x$ on its way to the recurrence.
+
+| dynamics | what the recurrence hears |
+| --- | --- |
+| none | $y_t$ |
+| momentum | $v_t = \mu v_{t-1} + s y_t$ |
+| Nesterov | the same, $\mu_t = (k - 1)/(k + 2)$; k counts time steps, from 1 again at a restart |
+| Adam | $v_t / \sqrt{m_t + \epsilon}$, $m_t = \beta m_{t-1} + (1 - \beta) y_t^2$ |
+| RMSProp | Adam with $\mu = 0$ |
+
+Nguyen, Baraniuk, Bertozzi, Osher, Wang, "MomentumRNN: Integrating Momentum into Recurrent Neural
+Networks", NeurIPS 2020. The input's bias $b_x$ is inside the velocity, as in the authors' code.
+
+A velocity hears the inputs only, never $h$, and is linear in them: $v_t = [W_x | b_x] p_t$ with
+$p_t = \mu_t p_{t-1} + s [x_t, 1]$. So such a cell is an ordinary cell that reads a filtered input,
+and it runs on the ordinary cell's kernel. Adam's and RMSProp's filters are not linear, and a
+momentum of each unit's own does not commute with $W_x$: those filter the drive itself.
+"""
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from .adaptive import adaptive, adaptive_loop, warn_unless_bounded
+from .cell import Memory, Read, RecurrentCell, S, check_dynamics
+from .learned import Coefficient, Learned, mapped, parsed, raw
+from .momentum import nesterov_momentum, velocity, velocity_each
+from .recurrence import PIECE, Layer, driven, recur
+
+DRIVE_BIAS = ("inside", "outside")
+
+
+class Dynamics(RecurrentCell[S]):
+    """A cell with a momentum or a step, each a number, or learned for each layer."""
+
+    def readings(self) -> dict[str, float]:
+        """Every learned coefficient, by layer: `momentum_layer0`; of many units, their mean."""
+        found = {}
+        for name, layer in self._learned():
+            value = self._coefficient(name, layer)
+            found[f"{name}_layer{layer}"] = torch.as_tensor(value).detach().mean().item()
+        return found
+
+    def _set(self, name: str, value: Coefficient) -> None:
+        value = parsed(value)
+        setattr(self, name, value)
+        if not isinstance(value, Learned):
+            return
+        units = self.recurrence.gates * self.hidden_size
+        start = torch.full([units] if value.per_unit else [], raw(name, value.start))
+        for layer in range(self.num_layers):
+            self.register_parameter(f"{name}_l{layer}", torch.nn.Parameter(start.clone()))
+
+    def _coefficient(self, name: str, layer: int) -> float | Tensor:
+        value: float | Learned = getattr(self, name)
+        if isinstance(value, Learned):
+            return mapped(name, getattr(self, f"{name}_l{layer}"))
+        return value
+
+    def _learned(self) -> list[tuple[str, int]]:
+        names = [name for name in self.dynamics if isinstance(getattr(self, name), Learned)]
+        return [(name, layer) for name in names for layer in range(self.num_layers)]
+
+    def _per_unit(self) -> bool:
+        values = [getattr(self, name) for name in self.dynamics]
+        return any(isinstance(value, Learned) and value.per_unit for value in values)
+
+
+class Velocity(Dynamics[S]):
+    """A cell that filters its input linearly; a member says which momentum each time step has."""
+
+    step: float | Learned
+    drive_bias: str
+
+    def gate_velocity(self, state: S) -> tuple[Tensor, ...]:
+        """The velocity in the drive's coordinates: for each layer (B, G H), in gates' order."""
+        held: Any = state
+        if self._per_unit():
+            return tuple(held.p)
+        maps = [self._input_map(layer) for layer in self._layers()]
+        return tuple(p @ weight.mT for p, weight in zip(held.p, maps, strict=True))
+
+    @abstractmethod
+    def _momenta(self, layer: int, length: int, memory: Memory) -> float | Tensor:
+        """A number or 0-d, or (T,), or what broadcasts against a drive (T, B, G H)."""
+
+    def _later(self, memory: Memory, length: int) -> Memory:
+        """What the dynamics remember beside the velocity, so many time steps later."""
+        return memory[1:]
+
+    def _zero_memory(self, sequence: Tensor, features: int) -> Memory:
+        width = features + (self.input_bias and self.drive_bias == "inside")
+        if self._per_unit():
+            width = self.recurrence.gates * self.hidden_size
+        return (sequence.new_zeros(sequence.shape[1], width),)
+
+    def _read(
+        self, index: int, layer: Layer, sequence: Tensor, start: tuple[Tensor, ...], memory: Memory
+    ) -> Read:
+        momenta = self._momenta(index, len(sequence), memory)
+        step = self._coefficient("step", index)
+        later = self._later(memory, len(sequence))
+        if self._per_unit():
+            output, end, p = self._read_by_unit(layer, sequence, start, memory[0], momenta, step)
+            return output, end, (p, *later)
+        signal = _with_ones(sequence) if self._inside(layer) else sequence
+        if isinstance(momenta, Tensor) and momenta.dim() > 1:
+            filtered = velocity_each(signal, momenta.to(signal), step, memory[0])
+        else:
+            filtered = velocity(signal, momenta, step, memory[0])
+        if self._inside(layer):
+            layer = layer._replace(input=self._input_map(layer), input_bias=None)
+        output, end = recur(self.recurrence, filtered, layer, start, self.training)
+        return output, end, (filtered[-1], *later)
+
+    def _read_by_unit(
+        self,
+        layer: Layer,
+        sequence: Tensor,
+        start: tuple[Tensor, ...],
+        initial: Tensor,
+        momenta: float | Tensor,
+        step: float | Tensor,
+    ) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
+        """The drive is filtered itself, (K, G H, B) after (K, G H, B)."""
+        mu = torch.as_tensor(momenta, dtype=sequence.dtype, device=sequence.device)
+        mu = mu.mT if mu.dim() == 3 else mu.reshape(-1, 1, 1)
+        rest = iter(mu.expand(len(sequence), -1, -1).split(PIECE))
+        s = torch.as_tensor(step, dtype=sequence.dtype, device=sequence.device).reshape(-1, 1)
+        inside, current = self._inside(layer), initial.mT
+
+        def change(drive: Tensor) -> Tensor:
+            nonlocal current
+            velocities = velocity_each(drive, next(rest), s, current)
+            current = velocities[-1]
+            if inside or layer.input_bias is None:
+                return velocities
+            return velocities + layer.input_bias.unsqueeze(1)
+
+        signal = layer if inside else layer._replace(input_bias=None)
+        output, end = driven(self.recurrence, sequence, signal, start, change)
+        return output, end, current.mT
+
+    def _advance(
+        self, index: int, layer: Layer, x: Tensor, memory: Memory
+    ) -> tuple[Tensor, Memory]:
+        v = memory[0]
+        mu = torch.as_tensor(self._momenta(index, 1, memory), dtype=x.dtype, device=x.device)
+        inside = self._inside(layer)
+        y = torch.nn.functional.linear(x, layer.input, layer.input_bias if inside else None)
+        v = (mu[0] if mu.dim() else mu) * v + self._coefficient("step", index) * y
+        heard = v if inside or layer.input_bias is None else v + layer.input_bias
+        return heard, (v, *self._later(memory, 1))
+
+    def _inside(self, layer: Layer) -> bool:
+        return layer.input_bias is not None and self.drive_bias == "inside"
+
+    def _input_map(self, layer: Layer) -> Tensor:
+        """[W_x | b_x], (G H, D + 1): the bias is the weight of an input that is always 1."""
+        if layer.input_bias is None or self.drive_bias == "outside":
+            return layer.input
+        return torch.cat([layer.input, layer.input_bias.unsqueeze(1)], dim=1)
+
+    def _at_rest(self, zeros: Tensor) -> Memory:
+        return (zeros,)
+
+    def _set_drive_bias(self, drive_bias: str) -> None:
+        if drive_bias not in DRIVE_BIAS:
+            raise ValueError(f"drive_bias is one of {', '.join(DRIVE_BIAS)}, got {drive_bias!r}")
+        self.drive_bias = drive_bias
+
+
+class Momentum(Velocity[S]):
+    """Heavy-ball momentum, the same at each time step.
+
+    Args:
+        momentum: in [0, 1), or `"learned"`, `"learned-per-unit"`, `Learned(...)`. At 1 a constant
+            input would never reach a steady velocity, which is step / (1 - momentum) times the
+            drive.
+        step: above 0, or learned likewise.
+        drive_bias: "inside" the velocity, or "outside": added to what the recurrence hears.
+        settings: those of the cell.
+    """
+
+    dynamics: ClassVar[tuple[str, ...]] = ("momentum", "step")
+    momentum: float | Learned
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        momentum: Coefficient,
+        step: Coefficient,
+        drive_bias: str = "inside",
+        **settings: Any,
+    ) -> None:
+        check_numbers(momentum=momentum, step=step)
+        super().__init__(input_size, hidden_size, num_layers, **settings)
+        self._set("momentum", momentum)
+        self._set("step", step)
+        self._set_drive_bias(drive_bias)
+
+    def _momenta(self, layer: int, length: int, memory: Memory) -> float | Tensor:
+        momentum = self._coefficient("momentum", layer)
+        if isinstance(momentum, Tensor) and momentum.dim() == 1:
+            return momentum.reshape(1, 1, -1)
+        return momentum
+
+
+class Nesterov(Velocity[S]):
+    """Nesterov's momentum: it grows with time, and restarts on schedule.
+
+    The momentum of time step k is (k - 1) / (k + 2); with `restart` F, k runs through 1, ..., F
+    again and again. So at F = 2, the authors' choice on MNIST, it alternates between 0 and 1/4,
+    and at F = 1 it is 0 always. Without a restart it tends to 1, and the velocity of a constant
+    input grows with time.
+
+    Args:
+        step: above 0, or learned.
+        restart: time steps from one restart to the next; 0 for never. The count goes on from one
+            piece of a sequence to the next, and starts with the sequence.
+        drive_bias: as in `Momentum`.
+        settings: those of the cell.
+    """
+
+    dynamics: ClassVar[tuple[str, ...]] = ("step", "restart")
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        step: Coefficient,
+        restart: int = 0,
+        drive_bias: str = "inside",
+        **settings: Any,
+    ) -> None:
+        check_numbers(step=step)
+        if restart < 0 or restart != int(restart):
+            raise ValueError(f"restart must be a number of time steps, or 0, got {restart}")
+        super().__init__(input_size, hidden_size, num_layers, **settings)
+        self._set("step", step)
+        self.restart = int(restart)
+        self._set_drive_bias(drive_bias)
+
+    def _momenta(self, layer: int, length: int, memory: Memory) -> float | Tensor:
+        first = _uniform(memory[1])
+        if isinstance(first, int):
+            return nesterov_momentum(length, self.restart, first)
+        each = [nesterov_momentum(length, self.restart, int(steps)) for steps in first]
+        return torch.stack(each, dim=1).unsqueeze(2)
+
+    def _later(self, memory: Memory, length: int) -> Memory:
+        return (memory[1] + length,)
+
+    def _zero_memory(self, sequence: Tensor, features: int) -> Memory:
+        return (*super()._zero_memory(sequence, features), 0)
+
+    def _at_rest(self, zeros: Tensor) -> Memory:
+        return zeros, 0
+
+    def _apart(self, state: S) -> S:
+        held: Any = state
+        batch = held.h.shape[-2]
+        apart: S = held._replace(
+            steps=torch.as_tensor(held.steps, device=held.h.device).expand(batch, 1)
+        )
+        return apart
+
+    def _together(self, state: S) -> S:
+        held: Any = state
+        together: S = held._replace(steps=_uniform(held.steps))
+        return together
+
+
+class Adam(Dynamics[S]):
+    """Momentum over the drive's running root mean square. See `adaptive.py` for its range.
+
+    No setting gives the plain cell back: the drive's size is always divided out. It warns when
+    momentum**2 > beta2, because the driven part is then unbounded.
+
+    Args:
+        momentum: in [0, 1), or learned as in `Momentum`.
+        step: above 0, or learned likewise.
+        beta2: in [0, 1), how much of the mean square is kept from one time step to the next.
+        settings: those of the cell.
+    """
+
+    dynamics: ClassVar[tuple[str, ...]] = ("momentum", "step", "beta2")
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        momentum: Coefficient,
+        step: Coefficient,
+        beta2: float,
+        **settings: Any,
+    ) -> None:
+        check_numbers(momentum=momentum, beta2=beta2, step=step)
+        warn_unless_bounded(_start(momentum), beta2, stacklevel=3)
+        super().__init__(input_size, hidden_size, num_layers, **settings)
+        self._set("momentum", momentum)
+        self._set("step", step)
+        self.beta2 = beta2
+
+    def _zero_memory(self, sequence: Tensor, features: int) -> Memory:
+        units = self.recurrence.gates * self.hidden_size
+        zeros = sequence.new_zeros(sequence.shape[1], units)
+        return zeros, zeros
+
+    def _at_rest(self, zeros: Tensor) -> Memory:
+        return zeros, zeros
+
+    def _read(
+        self, index: int, layer: Layer, sequence: Tensor, start: tuple[Tensor, ...], memory: Memory
+    ) -> Read:
+        v, m = memory[0].mT, memory[1].mT
+        mu, s = self._coefficient("momentum", index), self._coefficient("step", index)
+
+        def change(drive: Tensor) -> Tensor:
+            nonlocal v, m
+            if isinstance(mu, Tensor) or isinstance(s, Tensor):
+                drive, v, m = adaptive_loop(drive, v, m, _column(mu), _column(s), self.beta2)
+            else:
+                drive, v, m = adaptive(drive, v, m, mu, s, self.beta2)
+            return drive
+
+        output, end = driven(self.recurrence, sequence, layer, start, change)
+        return output, end, (v.mT, m.mT)
+
+    def _advance(
+        self, index: int, layer: Layer, x: Tensor, memory: Memory
+    ) -> tuple[Tensor, Memory]:
+        mu, s = self._coefficient("momentum", index), self._coefficient("step", index)
+        y = torch.nn.functional.linear(x, layer.input, layer.input_bias)
+        v, m = memory
+        drive, v, m = adaptive_loop(y[None], v, m, mu, s, self.beta2)
+        return drive[0], (v, m)
+
+
+class RMSProp(Adam[S]):
+    """Adam without momentum: each unit hears its input over its running size.
+
+    Args are those of `Adam`, without momentum.
+    """
+
+    dynamics: ClassVar[tuple[str, ...]] = ("step", "beta2")
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        step: Coefficient,
+        beta2: float,
+        **settings: Any,
+    ) -> None:
+        settings |= {"momentum": 0.0, "step": step, "beta2": beta2}
+        super().__init__(input_size, hidden_size, num_layers, **settings)
+
+
+def check_numbers(**coefficients: Coefficient) -> None:
+    """ValueError for a number out of range, and for a name that means nothing."""
+    check_dynamics(**{name: _start(value) for name, value in coefficients.items()})
+
+
+def _start(coefficient: Coefficient) -> float:
+    """The number, or where learning starts."""
+    value = parsed(coefficient)
+    return value.start if isinstance(value, Learned) else value
+
+
+def _uniform(steps: int | Tensor) -> int | Tensor:
+    """One count where all sequences have the same."""
+    if isinstance(steps, int):
+        return steps
+    counts = steps.unique()
+    return int(counts) if len(counts) == 1 else steps
+
+
+def _column(coefficient: float | Tensor) -> float | Tensor:
+    return coefficient.reshape(-1, 1) if isinstance(coefficient, Tensor) else coefficient
+
+
+def _with_ones(sequence: Tensor) -> Tensor:
+    """(T, B, D) with a last feature that is always 1."""
+    return torch.cat([sequence, sequence.new_ones(*sequence.shape[:-1], 1)], dim=-1)

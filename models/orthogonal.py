@@ -1,0 +1,202 @@
+r"""DTRIVs by their dynamics: recurrence by an orthogonal matrix, so that gradients keep their size.
+
+$$h_t = modReLU(v_t + W h_{t-1}), \qquad modReLU(z) = sign(z) \max(0, |z| + b), \qquad W^T W = I,$$
+
+$v_t$ is what the dynamics make of $y_t = W_x x_t$, without a bias (`dynamics.py`). Orthogonality is
+kept by `torch.nn.utils.parametrizations.orthogonal`: W = base exp(A) with A skew-symmetric, or the
+Cayley map in the exponential's place. Where training starts A is 0 and the base is drawn: blocks
+of rotations by angles u (Henaff, Szlam, LeCun 2016).
+
+Far from A = 0 the exponential distorts gradients, so every K steps of the optimizer the base takes
+W's place and A starts from 0 again; W stays as it is. The cell does that by itself: it counts
+the passes it is trained by. What an optimizer remembers of A stays, as it would for a geodesic's
+direction: base and A are both multiplied from the right. Lezcano-Casado, "Trivializations for
+gradient-based optimization on manifolds", NeurIPS 2019: "dynamic trivialization". With momentum:
+Nguyen, Baraniuk, Bertozzi, Osher, Wang, "MomentumRNN", NeurIPS 2020, whose layout this is: W_x
+drawn by He's rule, b from U(-0.01, 0.01), angles from U(-pi, pi).
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.utils import parametrizations
+
+from .cell import RecurrentCell, S, check_sizes
+from .dynamics import Adam, Momentum, Nesterov, RMSProp
+from .recurrence import Layer, ModReLURecurrence
+from .state import AdamHiddenState, HiddenState, MomentumHiddenState, NesterovHiddenState
+
+MAPS = ("matrix_exp", "cayley")
+
+
+class OrthogonalLayer(torch.nn.Module):
+    """The weights of one layer: W_x (H, D), W (H, H) orthogonal, b (H,)."""
+
+    weight_hh: Tensor
+
+    def __init__(self, input_size: int, hidden_size: int, orthogonal_map: str) -> None:
+        super().__init__()
+        self.weight_ih = torch.nn.Parameter(torch.empty(hidden_size, input_size))
+        self.register_parameter(
+            "weight_hh", torch.nn.Parameter(torch.empty(hidden_size, hidden_size))
+        )
+        self.offset = torch.nn.Parameter(torch.empty(hidden_size))
+        torch.nn.init.kaiming_normal_(self.weight_ih, nonlinearity="relu")
+        torch.nn.init.uniform_(self.offset, -0.01, 0.01)
+        parametrizations.orthogonal(self, "weight_hh", orthogonal_map)
+        self.weight_hh = rotations(hidden_size)
+
+    def rebase(self) -> None:
+        """Let the base be W, and A be 0.
+
+        A step of Newton's method towards the nearest orthogonal matrix takes away the rounding
+        that one base after the other would gather.
+        """
+        with torch.no_grad():
+            W = self.weight_hh
+            self.weight_hh = 1.5 * W - 0.5 * W @ W.mT @ W
+
+    def forward(self) -> Layer:
+        """The weights; W is computed here."""
+        return Layer(self.weight_ih, self.weight_hh, None, self.offset)
+
+
+class OrthogonalCell(RecurrentCell[S]):
+    """What DTRIVs share.
+
+    Args:
+        input_size: D, features per step.
+        hidden_size: H.
+        num_layers: L; a layer above the first reads the output of the one below.
+        orthogonal_map: "matrix_exp" or "cayley".
+        rebase: K, the base is renewed after every K training passes, which are as many optimizer
+            steps where each pass is followed by one; 0 for never.
+        orthogonal_lr: the learning rate of A, in units of the others'.
+        dropout: the share of a layer's output which is dropped on its way up, while training.
+        batch_first: input and output are (B, T, ...) instead of (T, B, ...).
+    """
+
+    recurrence = ModReLURecurrence()
+    input_bias = False
+    passes: Tensor  # training passes so far
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        orthogonal_map: str = "matrix_exp",
+        rebase: int = 0,
+        orthogonal_lr: float = 0.1,
+        dropout: float = 0.0,
+        batch_first: bool = False,
+    ) -> None:
+        check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        _check(orthogonal_map, rebase, orthogonal_lr, dropout)
+        super().__init__()
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.dropout, self.batch_first = dropout, batch_first
+        self.rebase_every, self.orthogonal_lr = rebase, orthogonal_lr
+        widths = [input_size, *[hidden_size] * (num_layers - 1)]
+        layers = [OrthogonalLayer(width, hidden_size, orthogonal_map) for width in widths]
+        self.layers = torch.nn.ModuleList(layers)
+        self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
+
+    def rebase(self) -> None:
+        """Renew every layer's base; no output changes."""
+        for layer in self._own():
+            layer.rebase()
+
+    def learning_rate_factors(self) -> dict[str, float]:
+        """By parameter's name, what to multiply a learning rate by; 1 where there is none."""
+        return {
+            f"layers.{index}.{name}": self.orthogonal_lr
+            for index, layer in enumerate(self._own())
+            for name, _ in layer.named_parameters()
+            if name.startswith("parametrizations.")
+        }
+
+    def extra_repr(self) -> str:
+        """Sizes and the dynamics."""
+        sizes = f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}"
+        names = (*self.dynamics, "rebase_every")
+        return ", ".join([sizes, *(f"{name}={getattr(self, name)}" for name in names)])
+
+    def _own(self) -> list[OrthogonalLayer]:
+        return [layer for layer in self.layers if isinstance(layer, OrthogonalLayer)]
+
+    def _layers(self) -> list[Layer]:
+        if self.training and torch.is_grad_enabled():
+            if self.rebase_every and self.passes and self.passes % self.rebase_every == 0:
+                self.rebase()
+            self.passes += 1
+        return [layer() for layer in self._own()]
+
+
+class DTRIV(OrthogonalCell[HiddenState]):
+    """An orthogonal recurrent network that hears its input as it is.
+
+    Args are those of `OrthogonalCell`.
+    """
+
+    state = HiddenState
+
+
+class MomentumDTRIV(Momentum[MomentumHiddenState], OrthogonalCell[MomentumHiddenState]):
+    """A DTRIV driven by a velocity; momentum 0 and step 1 give the DTRIV back.
+
+    Args are those of `Momentum` and `OrthogonalCell`.
+    """
+
+    state = MomentumHiddenState
+
+
+class NesterovDTRIV(Nesterov[NesterovHiddenState], OrthogonalCell[NesterovHiddenState]):
+    """A DTRIV driven by a velocity whose momentum grows with time, and restarts on schedule.
+
+    Args are those of `Nesterov` and `OrthogonalCell`.
+    """
+
+    state = NesterovHiddenState
+
+
+class AdamDTRIV(Adam[AdamHiddenState], OrthogonalCell[AdamHiddenState]):
+    """A DTRIV driven as Adam drives parameters.
+
+    Args are those of `Adam` and `OrthogonalCell`.
+    """
+
+    state = AdamHiddenState
+
+
+class RMSPropDTRIV(RMSProp[AdamHiddenState], OrthogonalCell[AdamHiddenState]):
+    """An `AdamDTRIV` without momentum: each unit hears its input over its running size.
+
+    Args are those of `RMSProp` and `OrthogonalCell`.
+    """
+
+    state = AdamHiddenState
+
+
+def rotations(size: int) -> Tensor:
+    """(H, H): rotations of pairs of units, by angles from U(-pi, pi); an odd unit stays."""
+    angles = torch.empty(size // 2).uniform_(-math.pi, math.pi)
+    blocks = torch.eye(size)
+    even = torch.arange(0, size - 1, 2)
+    blocks[even, even] = blocks[even + 1, even + 1] = angles.cos()
+    blocks[even + 1, even] = angles.sin()
+    blocks[even, even + 1] = -angles.sin()
+    return blocks
+
+
+def _check(orthogonal_map: str, rebase: int, orthogonal_lr: float, dropout: float) -> None:
+    if orthogonal_map not in MAPS:
+        raise ValueError(f"orthogonal_map is one of {', '.join(MAPS)}, got {orthogonal_map!r}")
+    if rebase < 0 or rebase != int(rebase):
+        raise ValueError(f"rebase must be a number of optimizer steps, or 0, got {rebase}")
+    if not 0 < orthogonal_lr < math.inf:
+        raise ValueError(f"orthogonal_lr must be a positive number, got {orthogonal_lr}")
+    if not 0 <= dropout <= 1:
+        raise ValueError(f"dropout must be in [0, 1], got {dropout}")

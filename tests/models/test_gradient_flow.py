@@ -1,0 +1,85 @@
+"""Laws of the gradients' norms over time."""
+
+import pytest
+import torch
+
+from momentune.models import SequenceClassifier, gradient_flow
+from momentune.models.insight import diagnostics
+
+
+def network_of(make, **changes) -> SequenceClassifier:
+    torch.manual_seed(3)
+    return SequenceClassifier(make(1, 5, **changes), 2).double()
+
+
+class Double:
+    """A task in float64."""
+
+    def __init__(self, task) -> None:
+        self.validation = lambda: split
+        self.loss = task.loss
+        split = task.validation()
+        split = type(split)(split.inputs.double(), split.targets)
+
+
+@pytest.fixture
+def exact(task) -> Double:
+    return Double(task)
+
+
+def test_the_norm_at_each_step_is_that_by_the_carried_state(make, exact):
+    """By h alone: the rest of the state is held."""
+    network = network_of(make)
+    split = exact.validation()
+    sequence = split.inputs.transpose(0, 1)
+    norms = gradient_flow(network, exact)["gradient_norm_hidden"]
+    assert len(norms) == len(sequence)
+    for t in (1, 4, 7):
+        _, state = network.cell(sequence[:t])
+        h = state.h.detach().requires_grad_()
+        output, _ = network.cell(sequence[t:], state._replace(h=h))
+        loss = exact.loss(network.head(output[-1]), split.targets)
+        (gradient,) = torch.autograd.grad(loss, h)
+        assert norms[t - 1] == pytest.approx(gradient.norm().item(), rel=1e-9)
+
+
+def test_the_velocitys_gradient_gathers_what_later_drives_get(family, recurrence, exact):
+    """dL/dv_t = dL/da_t + mu dL/dv_(t+1); the plain cell that reads v itself knows dL/da_t."""
+    network, split = network_of(family("Momentum", recurrence)), exact.validation()
+    trace = network.cell.unrolled(split.inputs.transpose(0, 1))[0]
+    velocities = torch.stack(trace.v).detach().requires_grad_()
+    units = velocities.shape[-1]
+    plain = family("", recurrence)(units, 5)
+    weights = network.cell.state_dict()
+    for name, weight in weights.items():
+        if "_ih" in name:
+            weights[name] = torch.eye(units) if weight.dim() > 1 else torch.zeros(units)
+    plain.load_state_dict(weights)
+    loss = exact.loss(network.head(plain(velocities)[0][-1]), split.targets)
+    (direct,) = torch.autograd.grad(loss, velocities)
+    gathered, norms = torch.zeros_like(direct[0]), []
+    for gradient in direct.flip(0):
+        gathered = gradient + network.cell.momentum * gathered
+        norms.insert(0, gathered.norm().item())
+    assert gradient_flow(network, exact)["gradient_norm_velocity"] == pytest.approx(norms)
+
+
+def test_only_dynamics_have_a_velocity(make, dynamics, exact):
+    expected = {"gradient_norm_hidden"} | ({"gradient_norm_velocity"} if dynamics else set())
+    assert set(network_of(make).diagnostics(exact)) == expected
+
+
+def test_looking_changes_nothing(make, exact):
+    network = network_of(make, num_layers=2, dropout=0.5)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    assert diagnostics(network, exact) == diagnostics(network, exact)
+    assert network.training
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_a_cell_of_torch_has_none(exact):
+    network = SequenceClassifier(torch.nn.LSTM(1, 5), 2).double()
+    assert network.diagnostics(exact) == {}
+    with pytest.raises(TypeError, match="through a RecurrentCell, got LSTM"):
+        gradient_flow(network, exact)
