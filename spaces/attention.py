@@ -242,7 +242,7 @@ generation_attention = Space(
     parameters=_SMALL,
     variants=variants(predictor, **_ARENA),
     trials=6,
-    epochs=6,
+    epochs=5,
     seeds=5,
     paper={
         # As in section 3.2, with Adam instead of RAdam. The authors chose momentum 0.6, step 0.9.
