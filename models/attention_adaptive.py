@@ -59,8 +59,12 @@ class AdaptiveScan(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gram: Tensor, change: Tensor, real: Tensor, delta: float) -> Tensor:
         """The loop runs on the host, in numpy: these are few numbers, and its calls are short."""
-        heads = gram.flatten(0, 1).permute(1, 2, 0), change.flatten(0, 1).T, real.flatten(0, 1).T
-        arrays = _scan(*(x.contiguous().numpy(force=True) for x in heads), 1 - delta)
+        arrays = _scan(
+            gram.flatten(0, 1).permute(1, 2, 0).contiguous().numpy(force=True),
+            change.flatten(0, 1).T.contiguous().numpy(force=True),
+            real.flatten(0, 1).T.contiguous().numpy(force=True),
+            1 - delta,
+        )
         found = (torch.from_numpy(x).movedim(-1, 0).to(gram.device).contiguous() for x in arrays)
         mu, size, fading = (x.view(*gram.shape[:2], *x.shape[1:]) for x in found)
         ctx.delta = delta
@@ -129,6 +133,8 @@ def _change(k: Tensor, v: Tensor, real: Tensor) -> Tensor:
 
 def _latest(x: Tensor, real: Tensor) -> Tensor:
     """X (B, H, T, D) at the latest real token before each; 0 where there is none."""
+    if real.all():
+        return torch.cat([torch.zeros_like(x[:, :, :1]), x[:, :, :-1]], 2)
     times = torch.arange(x.shape[2], device=x.device)
     latest = times.where(real, -1).cummax(-1).values  # (B or 1, 1, T)
     source = torch.cat([torch.full_like(latest[..., :1], -1), latest[..., :-1]], -1) + 1
