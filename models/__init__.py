@@ -73,6 +73,8 @@ from .tasks import (
     save_png,
 )
 from .token_networks import AutoregressiveTransformer, TokenEmbedding, TransformerClassifier
+from .residual import MomentumResNet
+from .tasks import MNIST, Adding, Copying, Digits, Language, Speech, Split, Stream, Task
 from .training import build, evaluate, fit, seeded
 from .transformer import Transformer, TransformerSettings
 
@@ -121,6 +123,7 @@ __all__ = [
     "MomentumHiddenState",
     "MomentumLSTM",
     "MomentumRNN",
+    "MomentumResNet",
     "MomentumState",
     "NestedSpheres",
     "NesterovDTRIV",

@@ -50,6 +50,7 @@ PUBLIC = [
     "MomentumHiddenState",
     "MomentumLSTM",
     "MomentumRNN",
+    "MomentumResNet",
     "MomentumState",
     "NestedSpheres",
     "NesterovDTRIV",
