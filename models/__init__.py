@@ -35,6 +35,7 @@ from .ode_networks import ODENetwork, image_classifier, point_classifier
 from .ode_rnn import ODERNN, forecaster
 from .orthogonal import DTRIV, AdamDTRIV, MomentumDTRIV, NesterovDTRIV, RMSPropDTRIV
 from .recurrent import LSTM, AdamLSTM, MomentumLSTM, NesterovLSTM, RMSPropLSTM
+from .residual import MomentumResNet
 from .rnn import RNN, AdamRNN, MomentumRNN, NesterovRNN, RMSPropRNN
 from .spectrum import adjoint_norms, eigenvalues, spectrum_along
 from .state import (
@@ -73,8 +74,6 @@ from .tasks import (
     save_png,
 )
 from .token_networks import AutoregressiveTransformer, TokenEmbedding, TransformerClassifier
-from .residual import MomentumResNet
-from .tasks import MNIST, Adding, Copying, Digits, Language, Speech, Split, Stream, Task
 from .training import build, evaluate, fit, seeded
 from .transformer import Transformer, TransformerSettings
 
