@@ -26,6 +26,7 @@ format: $(INSTALLED)           ## Write the code as `check` wants it
 
 bench: $(INSTALLED)            ## Speed beside named rivals, interleaved, medians
 	$(BIN)/python tests/benchmarks/recurrent.py
+	$(BIN)/python tests/benchmarks/attention.py
 	$(BIN)/python tests/benchmarks/dispatch.py
 
 # Type checkers find the namespace through links, because the root's folders are its subpackages.

@@ -152,8 +152,8 @@ def adaptive_momentum_attention(
         there = k.new_ones(1, k.shape[2], dtype=torch.bool) if key_mask is None else key_mask
         real = chunked(there.unsqueeze(1), 2, attention_adaptive.CHUNK)
         momenta = adaptive_momenta(k_, v_, delta, real)
-        if causal:
-            sums = momentum_sums(q_, k_, v_, momenta, real)
+        if causal:  # what follows the last token is of no matter
+            sums = momentum_sums(q_, k_, v_, momenta, None if key_mask is None else real)
         else:
             sums = q_ @ momentum_total(k_, v_, momenta, real)
         return (step * sums / _normaliser(q_, k_, causal)).to(v.dtype)

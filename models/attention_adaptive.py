@@ -13,6 +13,7 @@ derivatives by one triangular solve.
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -37,11 +38,9 @@ def adaptive_momenta(k: Tensor, v: Tensor, delta: float, real: Tensor) -> Tensor
     gram = (k @ k.mT) * (v @ v.mT)
     p = torch.zeros_like(k[:, :, 0].mT @ v[:, :, 0])
     momenta = []
-    for chunk in range(k.shape[2]):
-        keys, values = k[:, :, chunk], v[:, :, chunk]
-        with_start = _with_start(gram[:, :, chunk], p, keys, values)
-        here = real[:, :, chunk].expand(keys.shape[:3])
-        mu = AdaptiveScan.apply(with_start, change[:, :, chunk], here, delta)
+    pieces = (x.unbind(2) for x in (gram, change, k, v, real.expand(k.shape[:4])))
+    for inner, moved, keys, values, here in zip(*pieces, strict=True):
+        mu = AdaptiveScan.apply(_with_start(inner, p, keys, values), moved, here, delta)
         momenta.append(mu)
         kept = Products.apply(mu)[..., -1, :, None]
         p = kept[..., :1, :] * p + keys.mT @ (kept[..., 1:, :] * values)
@@ -59,38 +58,25 @@ class AdaptiveScan(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, gram: Tensor, change: Tensor, real: Tensor, delta: float) -> Tensor:
-        """Token by token, keeping the row of F and the squared norm of p."""
-        roots = ((change + TINY) ** 0.25).unbind(-1)
-        rows, own = (2 * gram).unbind(-2), gram.diagonal(dim1=-2, dim2=-1).unbind(-1)
-        padding = None if real.all() else (~real).unbind(-1)
-        row = torch.zeros_like(rows[0])
-        row[..., 0] = 1
-        size = own[0]
-        momenta, sizes, fading = [], [size], [row.clone()]
-        for i, root in enumerate(roots):
-            mu = (1 - root * (size.clamp(min=0) + TINY) ** -0.25).square_().clamp_(max=1 - delta)
-            if padding is not None:
-                mu.masked_fill_(padding[i], 1)
-            cross = (row * rows[i + 1]).sum(-1)
-            size = mu * (mu * size + cross) + own[i + 1]
-            row *= mu.unsqueeze(-1)
-            row[..., i + 1] = 1
-            momenta.append(mu)
-            sizes.append(size)
-            fading.append(row.clone())
-        result = torch.stack(momenta, -1)
-        ctx.delta = delta
-        ctx.save_for_backward(
-            gram, change, real, torch.stack(fading[:-1], -2), torch.stack(sizes[:-1], -1)
+        """The loop runs on the host, in numpy: these are few numbers, and its calls are short."""
+        arrays = _scan(
+            gram.flatten(0, 1).permute(1, 2, 0).contiguous().numpy(force=True),
+            change.flatten(0, 1).T.contiguous().numpy(force=True),
+            real.flatten(0, 1).T.contiguous().numpy(force=True),
+            1 - delta,
         )
-        return result
+        found = (torch.from_numpy(x).movedim(-1, 0).to(gram.device).contiguous() for x in arrays)
+        mu, size, fading = (x.view(*gram.shape[:2], *x.shape[1:]) for x in found)
+        ctx.delta = delta
+        ctx.save_for_backward(gram, change, real, fading, size)
+        return mu
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         """Solve (I - J)^T x = gradient, where J_il is dmu_i / dmu_l through the norm of p_{i-1}."""
         gram, change, real, fading, size = ctx.saved_tensors
-        size = size.clamp(min=0) + TINY
+        size = size + TINY
         root = ((change + TINY) / size) ** 0.25
         free = real & ((1 - root).square() < 1 - ctx.delta)
         slope = ((1 - root) * root / 2).where(free, 0.0)
@@ -104,6 +90,33 @@ class AdaptiveScan(torch.autograd.Function):
         )
         weighted = solved * by_size.unsqueeze(-1) * fading
         return fading.mT @ weighted, solved.squeeze(-1) * by_change, None, None
+
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def _scan(gram: Array, change: Array, real: Array, cap: float) -> tuple[Array, Array, Array]:
+    """Momenta (K, N), squared norms of p before each token (K, N), and p's row of F (K, K + 1, N).
+
+    Of N heads: their Gram matrices (K + 1, K + 1, N), changes (K, N), which tokens are real.
+    """
+    fading = np.zeros_like(gram[1:])
+    fading[0, 0] = 1
+    momenta, sizes = np.empty_like(change), np.empty_like(change)
+    roots = np.sqrt(np.sqrt(change + TINY))
+    size = gram[0, 0]
+    for i, (root, mu, there) in enumerate(zip(roots, momenta, real, strict=True)):
+        sizes[i] = size
+        np.square(1 - root / np.sqrt(np.sqrt(size + TINY)), out=mu)
+        np.minimum(mu, cap, out=mu)
+        mu[~there] = 1
+        if i + 1 < len(roots):
+            row, past = fading[i, : i + 1], gram[i + 1, : i + 1]
+            cross = np.einsum("jn,jn->n", row, past)
+            size = np.maximum(mu * (mu * size + 2 * cross) + gram[i + 1, i + 1], 0)
+            np.multiply(row, mu, out=fading[i + 1, : i + 1])
+            fading[i + 1, i + 1] = 1
+    return momenta, sizes, fading
 
 
 def _change(k: Tensor, v: Tensor, real: Tensor) -> Tensor:
@@ -120,6 +133,8 @@ def _change(k: Tensor, v: Tensor, real: Tensor) -> Tensor:
 
 def _latest(x: Tensor, real: Tensor) -> Tensor:
     """X (B, H, T, D) at the latest real token before each; 0 where there is none."""
+    if real.all():
+        return torch.cat([torch.zeros_like(x[:, :, :1]), x[:, :, :-1]], 2)
     times = torch.arange(x.shape[2], device=x.device)
     latest = times.where(real, -1).cummax(-1).values  # (B or 1, 1, T)
     source = torch.cat([torch.full_like(latest[..., :1], -1), latest[..., :-1]], -1) + 1

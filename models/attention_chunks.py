@@ -109,8 +109,9 @@ class Products(torch.autograd.Function):
 
 
 def _weights(fading: Tensor, real: Tensor | None) -> Tensor:
-    """W from F, (..., K, K + 1)."""
-    return (fading if real is None else fading * real.unsqueeze(-1)).cumsum(-2)
+    """W from F, (..., K, K + 1): sums over rows up to each, as a product, faster than cumsum."""
+    rows = fading.new_ones(fading.shape[-2], fading.shape[-2]).tril()
+    return (rows if real is None else rows * real.unsqueeze(-2)) @ fading
 
 
 def _starts(k: Tensor, v: Tensor, weights: Tensor, fading: Tensor) -> tuple[Tensor, Tensor]:
@@ -124,13 +125,12 @@ def _starts(k: Tensor, v: Tensor, weights: Tensor, fading: Tensor) -> tuple[Tens
     """
     rows = torch.stack([weights, fading], -1)  # (..., K + 1, 2)
     both = (rows[..., 1:, :].unsqueeze(-1) * v.unsqueeze(-2)).flatten(-2)  # (B, H, C, K, 2M)
-    ends = (k.mT @ both).view(*k.shape[:3], k.shape[-1], 2, v.shape[-1])
-    count = k.shape[2]
-    kept = rows[..., 0, :, None, None].expand(*rows.shape[:2], count, 2, 1, 1)
-    s = p = torch.zeros_like(ends[:, :, 0, :, 0])
+    ends = (k.mT @ both).unbind(2)
+    kept = rows[:, :, :, :1].expand(-1, -1, len(ends), -1, -1).unsqueeze(3).unbind(2)
+    s = p = torch.zeros_like(k[:, :, 0].mT @ v[:, :, 0])
     starts = [(s, p)]
-    for chunk in range(count):
-        s = s + ends[:, :, chunk, :, 0] + kept[:, :, chunk, 0] * p
-        p = ends[:, :, chunk, :, 1] + kept[:, :, chunk, 1] * p
+    for end, (to_s, to_p) in zip(ends, (each.unbind(-1) for each in kept), strict=True):
+        more_s, more_p = end.chunk(2, -1)
+        s, p = s + more_s + to_s * p, more_p + to_p * p
         starts.append((s, p))
     return torch.stack([s for s, _ in starts], 2), torch.stack([p for _, p in starts], 2)

@@ -9,9 +9,10 @@ from typing import Any
 from torch import nn
 
 from ..models import (
+    CIFAR10,
     AutoregressiveTransformer,
-    CIFAR10Pixels,
     Generation,
+    GreyImages,
     ListOps,
     Repeat,
     TransformerClassifier,
@@ -209,17 +210,23 @@ listops_attention = Space(
     },
 )
 
+
+def grey_photographs(side: int = 32, samples: int | None = None) -> GreyImages:
+    """CIFAR-10 in grey; sizes as in `CIFAR10`."""
+    return GreyImages(CIFAR10(side=side, samples=samples))
+
+
 image_attention = Space(
     "image-attention",
     question="Does momentum help linear attention to tell photographs apart, byte by byte?",
-    task=partial(CIFAR10Pixels, side=16, samples=2000),
+    task=partial(grey_photographs, side=16, samples=2000),
     parameters=_SMALL,
     variants=variants(classifier, **_ARENA),
     trials=6,
     epochs=4,
     seeds=5,
     paper={
-        "task": CIFAR10Pixels,
+        "task": grey_photographs,
         "parameters": {**_ARENA_SIZES, "batch_size": 256},
         "epochs": 200,  # 35,000 batches
     },
@@ -235,7 +242,7 @@ generation_attention = Space(
     parameters=_SMALL,
     variants=variants(predictor, **_ARENA),
     trials=6,
-    epochs=6,
+    epochs=5,
     seeds=5,
     paper={
         # As in section 3.2, with Adam instead of RAdam. The authors chose momentum 0.6, step 0.9.

@@ -21,15 +21,15 @@ CATALOGUE = {
     "digits-lstm": "recurrent:digits_lstm",
     "digits-rnn": "recurrent:digits_rnn",
     "digits-tanh": "recurrent:digits_tanh",
+    "generation-attention": "attention:generation_attention",
+    "image-attention": "attention:image_attention",
     "language-lstm": "language:language_lstm",
+    "listops-attention": "attention:listops_attention",
     "mnist-lstm": "mnist:mnist_lstm",
     "pmnist-lstm": "mnist:pmnist_lstm",
     "pmnist-orthogonal": "orthogonal:pmnist_orthogonal",
     "speech-lstm": "speech:speech_lstm",
     "speech-orthogonal": "orthogonal:speech_orthogonal",
-    "generation-attention": "attention:generation_attention",
-    "image-attention": "attention:image_attention",
-    "listops-attention": "attention:listops_attention",
 }
 """Name of a space -> module of this package and attribute."""
 

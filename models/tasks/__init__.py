@@ -1,6 +1,6 @@
 """Tasks: data, loss and metrics, one file per kind of data."""
 
-from .cifar10 import CIFAR10, CIFAR10Pixels
+from .cifar10 import CIFAR10
 from .classification import Classification
 from .digits import Digits
 from .forecasting import Forecasting
@@ -11,6 +11,7 @@ from .listops import ListOps
 from .memory import Adding, Copying
 from .mnist import MNIST
 from .oscillators import Oscillators
+from .pixels import GreyImages
 from .png import save_png
 from .recordings import Silverbox, Vibration
 from .repeat import Repeat
@@ -25,12 +26,12 @@ __all__ = [
     "IGNORED",
     "MNIST",
     "Adding",
-    "CIFAR10Pixels",
     "Classification",
     "Copying",
     "Digits",
     "Forecasting",
     "Generation",
+    "GreyImages",
     "Images",
     "Language",
     "ListOps",

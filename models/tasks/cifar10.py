@@ -1,73 +1,38 @@
-"""CIFAR-10's photographs as images, and pixel by pixel as the Long Range Arena reads them."""
+"""CIFAR-10 (Krizhevsky, "Learning multiple layers of features from tiny images", 2009)."""
 
-from abc import abstractmethod
+import io
+import pickle
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from .classification import Classification
-from .photographs import SIDE, Bytes, check_reduction, photographs, reduced
-from .sources import Part, data_folder, sha256
+from .sources import VARIABLE, Part, data_folder, ranks, sha256
 from .task import Split
-from .tokens import TokenSplit, TokenTask
 
-LUMA = (0.299, 0.587, 0.114)  # how bright red, green and blue are to the eye
-
-
-class _Photographs(Classification):
-    """What both readings share. Args are those of `CIFAR10`."""
-
-    output_size = 10
-    chance = 0.1
-
-    def __init__(self, name: str, side: int, samples: int | None) -> None:
-        check_reduction(side, samples)
-        self.side, self.samples = side, samples
-        self.name = name + ("" if side == SIDE else f"-{side}x{side}")
-
-    @property
-    def data(self) -> dict[str, str | int]:
-        """Source, sizes, and the sha256 of the bytes and labels that are used."""
-        source = photographs(data_folder())
-        parts = {part: self._bytes(part) for part in source.parts}
-        return {
-            "name": f"{self.name}: {source.name}",
-            **{part: len(labels) for part, (_, labels) in parts.items()},
-            "sha256": sha256(*(array for pair in parts.values() for array in pair)),
-        }
-
-    def train(self) -> Split:
-        """Photographs to learn from."""
-        return self._split("train")
-
-    def validation(self) -> Split:
-        """Photographs of the training set that are held out."""
-        return self._split("validation")
-
-    def test(self) -> Split:
-        """The test set's photographs."""
-        return self._split("test")
-
-    def _pixels(self, part: Part) -> tuple[NDArray[np.float64], Bytes]:
-        return reduced(*photographs(data_folder()).parts[part], self.side, self.samples)
-
-    def _bytes(self, part: Part) -> tuple[Bytes, Bytes]:
-        pixels, labels = self._pixels(part)
-        return np.rint(pixels).astype(np.uint8), labels
-
-    @abstractmethod
-    def _split(self, part: Part) -> Split:
-        """Photographs as a network reads them."""
+SIDE = 32  # of an image in pixels
+Bytes = NDArray[np.uint8]
+Labelled = tuple[Bytes, Bytes]  # images (N, 3, 32, 32), labels (N,)
 
 
-class CIFAR10(_Photographs):
+class CIFAR10(Classification):
     """Ten classes; images (3, side, side) in [0, 1].
 
-    See `photographs` for where they come from, and which they are.
+    From the first of these that the data folder has, and `data` says from which:
+
+    1. `cifar-10-batches-py`, as it is published and as torchvision unpacks it: 50,000 and 10,000;
+    2. `cifar10_jpeg_12k.npz`: 10,000 and 2,000, re-encoded as JPEG, which is another data set: its
+       results are not comparable with published ones. Needs pillow (the extra `data`).
+
+    A tenth of each class of the training images validates.
 
     Args:
-        side: of a photograph in pixels, 32, or 16, 8, 4 with blocks of pixels averaged.
+        side: of an image in pixels, 32, or 16, 8, 4 with blocks of pixels averaged.
         samples: of each split at most so many, as many of each class; None for all.
 
     Raises:
@@ -75,40 +40,102 @@ class CIFAR10(_Photographs):
     """
 
     input_size = 3
+    output_size = 10
+    chance = 0.1
 
     def __init__(self, *, side: int = SIDE, samples: int | None = None) -> None:
-        super().__init__("cifar10-image", side, samples)
+        if side < 4 or SIDE % side:
+            raise ValueError(f"side must be 32, 16, 8 or 4, got {side}")
+        if samples is not None and samples < self.output_size:
+            raise ValueError(f"samples must be at least one of each class, got {samples}")
+        self.side, self.samples = side, samples
         self.shape = (3, side, side)
+        self.name = "cifar10-image" + ("" if side == SIDE else f"-{side}x{side}")
+
+    @property
+    def data(self) -> dict[str, str | int]:
+        """Source, sizes, and the sha256 of the images and labels that are used, a byte each."""
+        name, parts = _source(data_folder())
+        chosen = {part: self._chosen(*held) for part, held in parts.items()}
+        return {
+            "name": f"{self.name}: {name}",
+            **{part: len(labels) for part, (_, labels) in chosen.items()},
+            "sha256": sha256(*(array for pair in chosen.values() for array in pair)),
+        }
+
+    def train(self) -> Split:
+        """Images to learn from."""
+        return self._split("train")
+
+    def validation(self) -> Split:
+        """Images of the training set that are held out."""
+        return self._split("validation")
+
+    def test(self) -> Split:
+        """The official test images, or as many of them as the source has."""
+        return self._split("test")
 
     def _split(self, part: Part) -> Split:
-        pixels, labels = self._pixels(part)
-        images = torch.from_numpy(pixels.transpose(0, 3, 1, 2) / 255).float()
-        return Split(images.contiguous(), torch.from_numpy(labels).long())
+        images, labels = self._chosen(*_source(data_folder())[1][part])
+        block = SIDE // self.side
+        pixels = images.reshape(-1, 3, self.side, block, self.side, block).mean((3, 5)) / 255
+        return Split(torch.from_numpy(pixels.astype(np.float32)), torch.from_numpy(labels).long())
+
+    def _chosen(self, images: Bytes, labels: Bytes) -> Labelled:
+        """As many as wanted: the first of each class, then the second of each, and so on."""
+        first = np.lexsort((labels, ranks(labels)))[: self.samples]
+        return images[first], labels[first]
 
 
-class CIFAR10Pixels(_Photographs, TokenTask):
-    """Ten classes; 1,024 grey pixels row by row, or 3,072 bytes with red, green, blue in turn.
+@cache
+def _source(folder: Path | None) -> tuple[str, dict[Part, Labelled]]:
+    """Name and parts of the best source that is there."""
+    found = next(_sources(folder), None) if folder else None
+    if found is None:
+        raise FileNotFoundError(
+            "no CIFAR-10 images: unpack https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz "
+            f"into the folder that --data or {VARIABLE} names (it makes cifar-10-batches-py)"
+        )
+    name, (images, labels), test = found
+    held_out = ranks(labels) % 10 == 9
+    return name, {
+        "train": (images[~held_out], labels[~held_out]),
+        "validation": (images[held_out], labels[held_out]),
+        "test": test,
+    }
 
-    In grey it is the Long Range Arena's task `image` (Tay et al., arXiv:2011.04006).
 
-    Args:
-        grey: the brightness of each pixel alone.
-        side: as in `CIFAR10`: smaller ones are shorter sequences.
-        samples: as in `CIFAR10`.
-    """
+def _sources(folder: Path) -> Iterator[tuple[str, Labelled, Labelled]]:
+    official, few = folder / "cifar-10-batches-py", folder / "cifar10_jpeg_12k.npz"
+    if official.is_dir():
+        batches = [_batch(official / f"data_batch_{k}") for k in range(1, 6)]
+        images, labels = (np.concatenate(held) for held in zip(*batches, strict=True))
+        yield "50,000 and 10,000 images", (images, labels), _batch(official / "test_batch")
+    if few.is_file():
+        with np.load(few) as held:
+            images, labels, is_test = (
+                _decoded(held),
+                held["label"].astype(np.uint8),
+                held["is_test"],
+            )
+        test = is_test.astype(bool)
+        train = images[~test], labels[~test]
+        yield "10,000 and 2,000 images, as JPEG", train, (images[test], labels[test])
 
-    input_size = 256
 
-    def __init__(self, *, grey: bool = True, side: int = SIDE, samples: int | None = None) -> None:
-        super().__init__("grey-cifar10" if grey else "cifar10", side, samples)
-        self.grey = grey
-        self.length = side * side * (1 if grey else 3)
+def _batch(path: Path) -> Labelled:
+    with path.open("rb") as file:
+        held = pickle.load(file, encoding="bytes")  # the form in which the data are published
+    return held[b"data"].reshape(-1, 3, SIDE, SIDE), np.array(held[b"labels"], dtype=np.uint8)
 
-    def _pixels(self, part: Part) -> tuple[NDArray[np.float64], Bytes]:
-        pixels, labels = super()._pixels(part)
-        return (pixels @ np.array(LUMA) if self.grey else pixels), labels
 
-    def _split(self, part: Part) -> TokenSplit:
-        pixels, labels = self._bytes(part)
-        tokens = torch.from_numpy(pixels).flatten(1).long()
-        return TokenSplit(tokens, torch.from_numpy(labels).long())
+def _decoded(held: Any) -> Bytes:
+    """Images (N, 3, 32, 32) of JPEG files that lie end to end."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError("JPEG images need pillow: pip install 'momentune[data]'") from error
+    ends = np.cumsum(held["size"])
+    files = np.split(held["data"], ends[:-1])
+    images = [np.asarray(Image.open(io.BytesIO(file.tobytes())).convert("RGB")) for file in files]
+    return np.stack(images).transpose(0, 3, 1, 2)

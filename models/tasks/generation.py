@@ -14,10 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .cifar10 import CIFAR10Pixels
+from .cifar10 import CIFAR10
 from .digits import BRIGHTEST, Digits
 from .logistics import log_masses, masses
 from .mnist import MNIST
+from .pixels import quantised
 from .task import Split, Task
 from .tokens import TokenSplit, TokenTask
 
@@ -35,7 +36,7 @@ class Stepping(Protocol):
 
 @dataclass(frozen=True)
 class Source:
-    """Images of another task: pixels in [0, 1], or whole numbers below `levels`."""
+    """Images of another task, (T, 1) or (C, H, W), and how many levels their pixels have."""
 
     task: Callable[..., Task]
     levels: int
@@ -45,17 +46,17 @@ class Source:
 SOURCES: dict[Pictures, Source] = {
     "digits": Source(Digits, BRIGHTEST + 1, (8, 8)),
     "mnist": Source(MNIST, 256, (28, 28)),
-    "cifar10": Source(lambda **chosen: CIFAR10Pixels(grey=False, **chosen), 256, (32, 32, 3)),
+    "cifar10": Source(CIFAR10, 256, (32, 32, 3)),
 }
 
 
 class Generation(TokenTask):
     """The next pixel of an image; a token is a pixel's level, and the first one says: begin.
 
-    Images, their splits and where they come from are those of `Digits`, `MNIST` and
-    `CIFAR10Pixels`. A prediction is 30 numbers a step, of a mixture of logistics over the levels
-    (`logistics`). The metric is `bits` per pixel, for colours per byte; whoever takes every level
-    for equally likely reaches the logarithm of their number.
+    Images, their splits and where they come from are those of `Digits`, `MNIST` and `CIFAR10`. A
+    prediction is 30 numbers a step, of a mixture of logistics over the levels (`logistics`). The
+    metric is `bits` per pixel, for colours per byte; whoever takes every level for equally likely
+    reaches the logarithm of their number.
 
     Args:
         pictures: which images: 64 pixels of 17 levels, 784 of 256, or 3,072 bytes.
@@ -129,8 +130,7 @@ class Generation(TokenTask):
         return scaled.round().byte().cpu().numpy().reshape(n, *self.shape)
 
     def _split(self, images: Split) -> TokenSplit:
-        pixels = images.inputs.flatten(1)
-        if pixels.is_floating_point():
-            pixels = (pixels * (self.levels - 1)).round().long()
+        colours_last = images.inputs.movedim(1, -1) if len(self.shape) == 3 else images.inputs
+        pixels = quantised(colours_last.flatten(1), self.levels)
         begin = torch.full_like(pixels[:, :1], self.levels)
         return TokenSplit(torch.cat([begin, pixels[:, :-1]], 1), pixels)
