@@ -138,7 +138,13 @@ def run_on_ray(
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
     trainable = tune.with_resources(
-        tune.with_parameters(Training, space=sweep.space, data=plan.data, folder=code),
+        tune.with_parameters(
+            Training,
+            space=sweep.space,
+            data=plan.data,
+            folder=code,
+            timeout=plan.trial_timeout,
+        ),
         {"cpu": plan.cpus, "gpu": plan.gpus},
     )
     tuner = tune.Tuner(

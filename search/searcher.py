@@ -67,9 +67,9 @@ class Bridge:
             if FAILURE in result:
                 failure = Failure.from_json(result[FAILURE])
         trial = self._trials.pop(tune_id)
-        self._guard(None, self.sweep.end, trial.number, failure)
+        over = self._guard(False, self.sweep.end, trial.number, failure)
         # A confirmed network is kept; of a search trial, what the ledger holds is all that counts.
-        if self.error is None and trial.phase == "search":
+        if over and trial.phase == "search":
             self._checkpoint(trial).unlink(missing_ok=True)
 
     def lost(self, tune_id: str, error: BaseException | None, told: str) -> None:
@@ -80,11 +80,9 @@ class Bridge:
             error: Ray's, if it could be kept.
             told: Ray's text of it, whose last line says what it was.
         """
-        lines = (str(error) if error else told).strip().splitlines() or ["Ray does not say why"]
-        kind = f"{type(error).__name__}: {lines[0]}" if error else lines[-1]
-        reason: Reason = "oom" if "OutOfMemoryError" in kind else "lost"
-        message = f"the worker process ended before the training did ({kind})"
-        self._failures[tune_id] = Failure(reason=reason, message=message, traceback=told)
+        number = self._trials[tune_id].number
+        late = self.sweep.overdue(number) if number in self.sweep.live else None
+        self._failures[tune_id] = late or _lost(error, told)
 
     def _checkpoint(self, trial: Trial) -> Path:
         return self._checkpoints / f"trial-{trial.number:06d}.pt"
@@ -97,6 +95,14 @@ class Bridge:
         except Exception as error:
             self.error = error
             return otherwise
+
+
+def _lost(error: BaseException | None, told: str) -> Failure:
+    lines = (str(error) if error else told).strip().splitlines() or ["Ray does not say why"]
+    kind = f"{type(error).__name__}: {lines[0]}" if error else lines[-1]
+    reason: Reason = "oom" if "OutOfMemoryError" in kind else "lost"
+    message = f"the worker process ended before the training did ({kind})"
+    return Failure(reason=reason, message=message, traceback=told)
 
 
 class SweepSearcher(Searcher):

@@ -7,10 +7,8 @@ import sys
 
 import pytest
 
-from momentune.search.cli import Sampler, Scheduler, _literal, _read, _seconds
+from momentune.search.command import budget, literal, read, seconds
 from momentune.search.plan import BadInput
-from momentune.search.sampling import SAMPLERS
-from momentune.search.scheduling import SCHEDULERS
 
 SPACE = """
 from momentune.spaces import Float, Space, Variant
@@ -95,12 +93,12 @@ def test_a_changed_space_cannot_resume(momentune, tmp_path):
     assert "has changed since this sweep was planned" in done.stderr
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("1h30m", 5400)])
-def test_a_time_budget_is_read(text, seconds):
-    assert _seconds(text) == seconds
-    assert _seconds(None) is None
-    with pytest.raises(BadInput):
-        _seconds(text + "?")
+@pytest.mark.parametrize(("text", "duration"), [("90s", 90), ("30m", 1800), ("1h30m", 5400)])
+def test_a_time_budget_is_read(text, duration):
+    assert seconds("--time-budget", text) == duration
+    assert seconds("--time-budget", None) is None
+    with pytest.raises(BadInput, match="--time-budget"):
+        seconds("--time-budget", text + "?")
 
 
 def test_training_in_this_process_shows_every_epoch_and_takes_settings(momentune):
@@ -128,10 +126,13 @@ def test_help_needs_no_heavy_import(module):
 
 @pytest.mark.parametrize("value", [1, 0.5, True, None, "adam", "1", "null", "two words", 'a"b'])
 def test_what_best_prints_is_what_set_reads(value):
-    assert _read(_literal(value)) == value
-    assert type(_read(_literal(value))) is type(value)
+    assert read(literal(value)) == value
+    assert type(read(literal(value))) is type(value)
 
 
-def test_the_command_line_knows_every_sampler_and_scheduler():
-    assert set(Sampler) == set(SAMPLERS)
-    assert set(Scheduler) == set(SCHEDULERS)
+def test_a_budget_is_read():
+    assert budget(["nfe_forward=1e7", "seconds=60"]) == {"nfe_forward": 1e7, "seconds": 60}
+    assert budget(None) == {}
+    for wrong in ("nfe_forward", "=3", "nfe=0", "nfe=-1", "nfe=inf", "nfe=nan", "nfe=much"):
+        with pytest.raises(BadInput, match="METRIC=NUMBER"):
+            budget([wrong])

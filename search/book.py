@@ -1,0 +1,106 @@
+"""One study of a ledger, with the states of its trials at hand: nothing is counted twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from .trial import Failure, Trial
+
+
+class Book:
+    """A study of one variant and phase.
+
+    Attributes:
+        study: Optuna's.
+        counts: how many trials are in each state.
+        best: value and number of the best complete trial by the first objective, if there is one.
+    """
+
+    def __init__(self, study: optuna.Study, storage: BaseStorage) -> None:
+        self.study, self._storage = study, storage
+        self._identity = storage.get_study_id_from_name(study.study_name)
+        trials = study.get_trials(deepcopy=False)
+        self._states = {trial.number: trial.state for trial in trials}
+        # Every state has its place from the start, so that another thread can always read.
+        self.counts = dict.fromkeys(TrialState, 0) | Counter(self._states.values())
+        self._waiting = set(self.numbers(TrialState.WAITING))
+        self.best: tuple[float, int] | None = None
+        for trial in trials:
+            if trial.state is TrialState.COMPLETE and trial.values is not None:
+                self.rank(trial.values[0], trial.number)
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def __getitem__(self, number: int) -> FrozenTrial:
+        return self._storage.get_trial(self.identity(number))
+
+    def identity(self, number: int) -> int:
+        """What the storage calls a trial."""
+        return self._storage.get_trial_id_from_study_id_trial_number(self._identity, number)
+
+    def move(self, number: int, state: TrialState) -> None:
+        """Notes that a trial, perhaps a new one, is in another state now."""
+        if number in self._states:
+            self.counts[self._states[number]] -= 1
+        self._states[number] = state
+        self.counts[state] += 1
+        if state is TrialState.WAITING:
+            self._waiting.add(number)
+        else:
+            self._waiting.discard(number)
+
+    def rank(self, value: float, number: int) -> None:
+        """Keeps the best complete trial; of equal ones, the first."""
+        sign = 1 if self.study.directions[0] is StudyDirection.MAXIMIZE else -1
+        if self.best is None or (sign * value, -number) > (sign * self.best[0], -self.best[1]):
+            self.best = value, number
+
+    def numbers(self, wanted: TrialState) -> list[int]:
+        """The trials in a state."""
+        return [number for number, state in self._states.items() if state is wanted]
+
+    def finished_below(self, number: int) -> bool:
+        """Whether every trial below that number has ended."""
+        return all(self._states[n].is_finished() for n in range(number))
+
+    @property
+    def next_index(self) -> int:
+        """What `study.ask` will return: the first that waits, or a new one."""
+        return min(self._waiting, default=len(self))
+
+    @property
+    def next_attributes(self) -> dict[str, Any]:
+        """What is known of the trial that `study.ask` will return; nothing of a new one."""
+        return self[min(self._waiting)].user_attrs if self._waiting else {}
+
+
+def identity(trial: Trial) -> dict[str, Any]:
+    """What the study keeps about a trial besides its attempts and its end."""
+    return {
+        "number": trial.number,
+        "variant": trial.variant,
+        "control": trial.control,
+        "phase": trial.phase,
+        "seed": trial.seed,
+        "epochs": trial.epochs,
+        "params": trial.params,
+    }
+
+
+def outcome(failure: Failure | None, spent: timedelta = timedelta()) -> dict[str, Any]:
+    """What the study keeps about the end of a trial besides its state."""
+    return {
+        "reason": failure.reason if failure else None,
+        "message": failure.message if failure else "",
+        "step": failure.step if failure else None,
+        "seconds": round(spent.total_seconds(), 3),
+        "traceback": failure.traceback if failure else "",
+    }
