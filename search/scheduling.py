@@ -66,8 +66,7 @@ class _Halving(SuccessiveHalvingPruner):
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether to stop the trial at the rung that it has reached."""
-        stopped: bool = super().prune(_among(study, _worth_something), trial)
-        return stopped
+        return super().prune(_among(study, _worth_something), trial)
 
 
 class _ParetoHalving(BasePruner):
@@ -129,7 +128,7 @@ class _Hyperband(BasePruner):
         """Whether to stop the trial at the rung that it has reached."""
         own = bracket(trial.number, self._shares)
         met = _among(study, lambda other: bracket(other.number, self._shares) == own)
-        return self._pruners[own].prune(met, trial)
+        return bool(self._pruners[own].prune(met, trial))
 
 
 def _shares(least: int, factor: int, epochs: int) -> list[int]:
