@@ -148,6 +148,25 @@ def status(run: RunFolder) -> None:
 
 
 @app.command()
+def doctor(
+    run: RunFolder,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended.")] = False,
+) -> None:
+    """Check a run directory, and repair what can be repaired without losing a result."""
+    from .doctor import examine, mended
+    from .launch import quiet_optuna
+
+    with quiet_optuna():
+        findings = mended(run) if repair else examine(run)
+    for finding in findings:
+        typer.echo(str(finding))
+    if any(finding.grave for finding in findings):
+        raise typer.Exit(FAILED)
+    if not findings:
+        typer.echo(f"{run} is well")
+
+
+@app.command()
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")],
 ) -> None:

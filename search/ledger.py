@@ -78,7 +78,7 @@ class Ledger:
         """A ledger that only this process writes; trials left running are released at the end.
 
         Raises:
-            BadInput: another driver works on the run directory.
+            BadInput: another driver works on the run directory, or it cannot be written.
         """
         lock = FileLock(folder / "driver.lock")
         try:
@@ -87,6 +87,11 @@ class Ledger:
             raise BadInput(
                 f"another process is running the sweep in {folder}; wait for it or stop it "
                 f"(`momentune status {folder}` shows its progress)"
+            ) from error
+        except OSError as error:
+            raise BadInput(
+                f"{folder} cannot be written: {error.strerror}; a sweep goes on only where it can "
+                "write, but `momentune status` and `momentune report` read"
             ) from error
         try:
             ledger = cls(folder, plan, writable=True)

@@ -66,7 +66,7 @@ class _Halving(SuccessiveHalvingPruner):
 
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether to stop the trial at the rung that it has reached."""
-        return super().prune(_among(study, _worth_something), trial)
+        return bool(super().prune(_among(study, _worth_something), trial))
 
 
 class _ParetoHalving(BasePruner):
