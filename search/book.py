@@ -11,20 +11,25 @@ from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from .scheduling import Halving
 from .trial import Failure, Trial
 
 
 class Book:
     """A study of one variant and phase.
 
-    Attributes:
+    Args:
         study: Optuna's.
+        storage: where it is.
+        scheduler: hears of the reports that there are already.
+
+    Attributes:
         counts: how many trials are in each state.
         best: value and number of the best complete trial by the first objective, if there is one.
     """
 
-    def __init__(self, study: optuna.Study, storage: BaseStorage) -> None:
-        self.study, self._storage = study, storage
+    def __init__(self, study: optuna.Study, storage: BaseStorage, scheduler: Halving) -> None:
+        self.study, self.scheduler, self._storage = study, scheduler, storage
         self._identity = storage.get_study_id_from_name(study.study_name)
         trials = study.get_trials(deepcopy=False)
         self._states = {trial.number: trial.state for trial in trials}
@@ -33,6 +38,7 @@ class Book:
         self._waiting = set(self.numbers(TrialState.WAITING))
         self.best: tuple[float, int] | None = None
         for trial in trials:
+            scheduler.hear(trial)
             if trial.state is TrialState.COMPLETE and trial.values is not None:
                 self.rank(trial.values[0], trial.number)
 
@@ -45,6 +51,15 @@ class Book:
     def identity(self, number: int) -> int:
         """What the storage calls a trial."""
         return self._storage.get_trial_id_from_study_id_trial_number(self._identity, number)
+
+    def ask(self) -> optuna.Trial:
+        """Starts the first trial that waits, or a new one: as `Study.ask`, which looks at all."""
+        if self._waiting:
+            identity = self.identity(min(self._waiting))
+            self._storage.set_trial_state_values(identity, TrialState.RUNNING)
+        else:
+            identity = self._storage.create_new_trial(self._identity)
+        return optuna.Trial(self.study, identity)
 
     def move(self, number: int, state: TrialState) -> None:
         """Notes that a trial, perhaps a new one, is in another state now."""
@@ -73,12 +88,12 @@ class Book:
 
     @property
     def next_index(self) -> int:
-        """What `study.ask` will return: the first that waits, or a new one."""
+        """Which trial `ask` will start: the first that waits, or a new one."""
         return min(self._waiting, default=len(self))
 
     @property
     def next_attributes(self) -> dict[str, Any]:
-        """What is known of the trial that `study.ask` will return; nothing of a new one."""
+        """What is known of the trial that `ask` will start; nothing of a new one."""
         return self[min(self._waiting)].user_attrs if self._waiting else {}
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
@@ -23,19 +24,21 @@ from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
 from optuna.trial import TrialState, create_trial
 
 from .book import Book, identity, outcome
 from .journal import Journal, Log, mend, records
 from .plan import BadInput, Plan
 from .sampling import sampler
-from .scheduling import COST, pruner
+from .scheduling import COST, scheduler
 from .trial import PHASES, Failure, Phase, Trial
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 Metrics = dict[str, Any]
+
+_PACE = 1.0  # seconds between two times that everything is put on the disk
 
 
 class Ledger:
@@ -56,12 +59,14 @@ class Ledger:
         self._journal: Journal | None = None
         self._storage: BaseStorage
         if "://" in plan.storage:
-            self._storage = RDBStorage(plan.storage, skip_table_creation=not writable)
+            database = RDBStorage(plan.storage, skip_table_creation=not writable)
+            self._storage = get_storage(database)  # with a cache, as every study has it
         else:
             self._journal = Journal(folder / plan.storage, writable=writable)
             self._storage = JournalStorage(self._journal)
         self._books: dict[tuple[str, Phase], Book] = {}
         self._running: dict[int, tuple[optuna.Trial, Set[int]]] = {}
+        self._synced = -math.inf
         self._spent: defaultdict[tuple[str, str], float] = defaultdict(float)
         for variant in plan.variants:
             for phase in PHASES:
@@ -203,7 +208,7 @@ class Ledger:
         book = self._books[variant, "search"]
         index = book.next_index
         book.study.sampler = sampler(self.plan, variant, index)
-        asked = book.study.ask()
+        asked = book.ask()
         trial = Trial(
             number=self.plan.search_number(variant, asked.number),
             variant=variant,
@@ -255,7 +260,7 @@ class Ledger:
     def take(self, variant: str) -> Trial:
         """Starts the first confirm trial of a variant that waits."""
         book = self._books[variant, "confirm"]
-        asked = book.study.ask()
+        asked = book.ask()
         known = asked.user_attrs["trial"]
         return self._start(book, asked, Trial(**known, index=asked.number))
 
@@ -276,7 +281,7 @@ class Ledger:
             for cost in values[1:]:
                 self._storage.set_trial_user_attr(place, f"{COST}{step}", cost)
             self._storage.set_trial_intermediate_value(place, step, values[0])
-        return trial.phase == "search" and book.study.pruner.prune(book.study, book[trial.index])
+        return trial.phase == "search" and book.scheduler.stops(trial.index, step, values)
 
     def complete(self, trial: Trial, *values: float) -> None:
         """The trial ran to its end and is worth that, by each objective."""
@@ -321,14 +326,14 @@ class Ledger:
                 storage=self._storage,
                 directions=directions,
                 load_if_exists=True,
-                pruner=pruner(self.plan.scheduler, objectives=len(directions)),
             )
         else:
             try:
                 study = optuna.load_study(study_name=name, storage=self._storage)
             except KeyError:
                 return  # not begun yet
-        self._books[variant, phase] = Book(study, self._storage)
+        judge = scheduler(self.plan.scheduler, self.plan.epochs, study.directions)
+        self._books[variant, phase] = Book(study, self._storage, judge)
 
     def _start(self, book: Book, asked: optuna.Trial, trial: Trial) -> Trial:
         known = asked.user_attrs
@@ -354,17 +359,22 @@ class Ledger:
         started = datetime.fromisoformat(asked.user_attrs["attempt"]["started"])
         asked.set_user_attr("outcome", outcome(failure, datetime.now(UTC) - started))
         book = self._books[trial.variant, trial.phase]
-        if self._metrics is not None:
-            self._metrics.sync()  # the metrics are safe before the state says so
         book.study.tell(asked, values or None, state)
         self._sync()
         book.move(trial.index, state)
+        if state is TrialState.FAIL:
+            book.scheduler.forget(trial.index)
         if values:
             book.rank(values[0], trial.index)
 
     def _sync(self) -> None:
-        if self._journal is not None:
-            self._journal.sync()
+        """Puts what happened on the disk, if that is a second ago; metrics before states."""
+        if time.monotonic() < self._synced + _PACE:
+            return
+        for log in (self._metrics, self._journal):
+            if log is not None:
+                log.sync()
+        self._synced = time.monotonic()
 
     def _log(self, trial: Trial, step: int, metrics: Metrics) -> None:
         assert self._metrics is not None

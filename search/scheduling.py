@@ -1,18 +1,19 @@
 """Schedulers by name: which trials stop early.
 
-A scheduler is an Optuna pruner on a variant's own study. So a trial is only ever compared with
-trials of its own variant, and what the rungs hold lives in the ledger and survives a crash.
+A scheduler belongs to one study. So a trial is only ever compared with trials of its own variant.
+What it goes by are the reports in the ledger: after a crash it hears them again, and stands where
+it stood.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import cache, partial
-from typing import Any, cast
+from bisect import bisect_left, insort
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Protocol
 
-from optuna import Study
-from optuna.pruners import BasePruner, NopPruner, SuccessiveHalvingPruner
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -20,6 +21,9 @@ SCHEDULERS = ("asha", "hyperband", "none")
 
 COST = "cost:"
 """What the user attribute of a report's second objective begins with; its step follows."""
+
+Losses = tuple[float, ...]
+"""A report's objectives, each so that smaller is better."""
 
 
 def settings(name: str, epochs: int) -> dict[str, Any]:
@@ -40,95 +44,123 @@ def settings(name: str, epochs: int) -> dict[str, Any]:
     return halving | shares
 
 
-def pruner(settings: dict[str, Any], *, objectives: int = 1) -> BasePruner:
-    """The pruner that a plan's ``scheduler`` means."""
-    if settings["name"] == "none":
-        return NopPruner()
-    make = partial(
-        _Halving if objectives == 1 else _ParetoHalving,
-        settings["min_epochs"],
-        settings["reduction_factor"],
-    )
-    return _Hyperband(make, tuple(settings["shares"])) if "shares" in settings else make(0)
+def scheduler(
+    settings: dict[str, Any], epochs: int, directions: Sequence[StudyDirection]
+) -> Halving:
+    """The scheduler that a plan's settings mean, for one study."""
+    rungs: list[int] = []
+    if settings["name"] != "none":
+        rungs.append(settings["min_epochs"])
+        while rungs[-1] * settings["reduction_factor"] < epochs:
+            rungs.append(rungs[-1] * settings["reduction_factor"])
+    factor, shares = settings.get("reduction_factor", 1), tuple(settings.get("shares", [1]))
+    signs = [-1.0 if direction is StudyDirection.MAXIMIZE else 1.0 for direction in directions]
+    return Halving(rungs, factor, signs, shares)
 
 
-class _Halving(SuccessiveHalvingPruner):
-    """Compares a trial with those that are still worth something.
+class Halving:
+    """Successive halving, asynchronous: a trial is judged as soon as it reaches a rung.
 
-    Optuna's compares it with failed ones too: a trial that leads and then diverges would have
-    stopped all others.
+    Args:
+        rungs: the epochs at which trials are judged, ascending.
+        factor: of the trials at a rung, one of so many goes on.
+        signs: of each objective: 1 where smaller is better, -1 where larger is.
+        shares: of the brackets; the n-th skips the first n rungs.
     """
 
-    def __init__(self, least: int, factor: int, skipped: int) -> None:
-        super().__init__(
-            min_resource=least, reduction_factor=factor, min_early_stopping_rate=skipped
+    def __init__(
+        self, rungs: list[int], factor: int, signs: list[float], shares: tuple[int, ...] = (1,)
+    ) -> None:
+        self._rungs, self._factor, self._signs, self._shares = rungs, factor, signs, shares
+        self._ranks: defaultdict[tuple[int, int], _Ranks] = defaultdict(
+            _Sorted if len(signs) == 1 else _Fronts
         )
+        self._reached: defaultdict[int, dict[int, Losses]] = defaultdict(dict)
 
-    def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Whether to stop the trial at the rung that it has reached."""
-        return bool(super().prune(_among(study, _worth_something), trial))
+    def stops(self, number: int, step: int, values: Sequence[float]) -> bool:
+        """Takes a report; returns whether the trial is worse than its rung allows."""
+        own = bracket(number, self._shares)
+        losses = tuple(sign * value for sign, value in zip(self._signs, values, strict=True))
+        stops = False
+        for rung in self._rungs[own:]:
+            if rung <= step and rung not in self._reached[number]:
+                self._reached[number][rung] = losses
+                ranks = self._ranks[own, rung]
+                ranks.add(losses)
+                stops |= ranks.ahead(losses) >= max(1, len(ranks) // self._factor)
+        return stops
+
+    def forget(self, number: int) -> None:
+        """The trial has failed: a leader that diverges is no reason to stop the others."""
+        for rung, losses in self._reached.pop(number, {}).items():
+            self._ranks[bracket(number, self._shares), rung].remove(losses)
+
+    def hear(self, trial: FrozenTrial) -> None:
+        """Takes all reports of a trial as its study holds it."""
+        if trial.state is TrialState.FAIL:
+            return
+        for step, value in sorted(trial.intermediate_values.items()):
+            costs = [trial.user_attrs[f"{COST}{step}"] for _ in self._signs[1:]]
+            self.stops(trial.number, step, [value, *costs])
 
 
-class _ParetoHalving(BasePruner):
-    """ASHA for two objectives: of the trials at a rung, the third goes on that fewest lie before.
+class _Ranks(Protocol):
+    """The trials at one rung of one bracket."""
 
-    Trials are ranked by non-dominated sorting: the front that nobody beats in both objectives, the
-    front behind it, and so on. A trial on the first front always goes on.
+    def __len__(self) -> int: ...
+    def add(self, losses: Losses) -> None: ...
+    def remove(self, losses: Losses) -> None: ...
+    def ahead(self, losses: Losses) -> int:
+        """How many are better."""
+
+
+class _Sorted:
+    """One objective: in order, so that ten thousand trials cost no more than ten."""
+
+    def __init__(self) -> None:
+        self._losses: list[Losses] = []
+
+    def __len__(self) -> int:
+        return len(self._losses)
+
+    def add(self, losses: Losses) -> None:
+        insort(self._losses, losses)
+
+    def remove(self, losses: Losses) -> None:
+        del self._losses[bisect_left(self._losses, losses)]
+
+    def ahead(self, losses: Losses) -> int:
+        return bisect_left(self._losses, losses)
+
+
+class _Fronts:
+    """Two objectives: by non-dominated sorting.
+
+    The first front is what nobody beats in both, the second what only the first front beats, and so
+    on; whoever is on a front before is ahead.
     """
 
-    def __init__(self, least: int, factor: int, skipped: int) -> None:
-        self._least, self._factor = least * factor**skipped, factor
+    def __init__(self) -> None:
+        self._losses: list[Losses] = []
 
-    def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Whether to stop the trial at the rung that it has reached."""
-        step = trial.last_step
-        if step is None or not self._is_rung(step):
-            return False
-        sign = -1.0 if study.directions[0] is StudyDirection.MAXIMIZE else 1.0
-        points = [
-            (sign * other.intermediate_values[step], other.user_attrs[f"{COST}{step}"])
-            for other in study.get_trials(deepcopy=False)
-            if _worth_something(other) and f"{COST}{step}" in other.user_attrs
-        ]
-        own = sign * trial.intermediate_values[step], trial.user_attrs[f"{COST}{step}"]
-        ahead = len(points) - len(_from_front_of(own, points))
-        return bool(ahead >= max(1, len(points) // self._factor))
+    def __len__(self) -> int:
+        return len(self._losses)
 
-    def _is_rung(self, step: int) -> bool:
-        rung = self._least
-        while rung < step:
-            rung *= self._factor
-        return rung == step
+    def add(self, losses: Losses) -> None:
+        self._losses.append(losses)
+
+    def remove(self, losses: Losses) -> None:
+        self._losses.remove(losses)
+
+    def ahead(self, losses: Losses) -> int:
+        rest = self._losses
+        while losses in (behind := [p for p in rest if any(_beats(q, p) for q in rest)]):
+            rest = behind
+        return len(self._losses) - len(rest)
 
 
-Pair = tuple[float, float]
-
-
-def _from_front_of(own: Pair, points: list[Pair]) -> list[Pair]:
-    """The points on the front of one of them and on those behind it; both are to be small."""
-    rest = points
-    while True:
-        behind = [p for p in rest if any(_beats(q, p) for q in rest)]
-        if own not in behind:
-            return rest
-        rest = behind
-
-
-def _beats(one: Pair, other: Pair) -> bool:
-    return one != other and one[0] <= other[0] and one[1] <= other[1]
-
-
-class _Hyperband(BasePruner):
-    """One halving for each bracket; a trial meets only those of its own."""
-
-    def __init__(self, make: Callable[[int], BasePruner], shares: tuple[int, ...]) -> None:
-        self._pruners, self._shares = [make(s) for s in range(len(shares))], shares
-
-    def prune(self, study: Study, trial: FrozenTrial) -> bool:
-        """Whether to stop the trial at the rung that it has reached."""
-        own = bracket(trial.number, self._shares)
-        met = _among(study, lambda other: bracket(other.number, self._shares) == own)
-        return bool(self._pruners[own].prune(met, trial))
+def _beats(one: Losses, other: Losses) -> bool:
+    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
 
 
 def _shares(least: int, factor: int, epochs: int) -> list[int]:
@@ -142,30 +174,11 @@ def _shares(least: int, factor: int, epochs: int) -> list[int]:
 @cache
 def bracket(number: int, shares: tuple[int, ...]) -> int:
     """The bracket of a trial: the one that has least of its share; of the first, the first."""
+    if number >= sum(shares):
+        return bracket(number % sum(shares), shares)
     taken = [0] * len(shares)
     turn = 0
-    for _ in range(number % sum(shares) + 1):
+    for _ in range(number + 1):
         turn = max(range(len(shares)), key=lambda s: shares[s] / (taken[s] + 1))
         taken[turn] += 1
     return turn
-
-
-def _worth_something(trial: FrozenTrial) -> bool:
-    return trial.state is not TrialState.FAIL
-
-
-def _among(study: Study, wanted: Callable[[FrozenTrial], bool]) -> Study:
-    return cast(Study, _Among(study, wanted))
-
-
-class _Among:
-    """A study with only some of its trials."""
-
-    def __init__(self, study: Study, wanted: Callable[[FrozenTrial], bool]) -> None:
-        self._study, self._wanted = study, wanted
-
-    def get_trials(self, deepcopy: bool) -> list[FrozenTrial]:
-        return [t for t in self._study.get_trials(deepcopy=deepcopy) if self._wanted(t)]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._study, name)

@@ -21,7 +21,7 @@ from momentune.search.ledger import Ledger
 from momentune.search.plan import BadInput
 from momentune.search.points import at, grid
 from momentune.search.sampling import SAMPLERS
-from momentune.search.scheduling import SCHEDULERS, bracket, pruner
+from momentune.search.scheduling import SCHEDULERS, bracket, scheduler
 from momentune.search.sweep import Sweep
 from momentune.spaces import Choice, Float, Int, Space, Variant
 
@@ -154,15 +154,15 @@ def priced(x, y, *, epochs, seed, test):
 PRICED = replace(trivial, cost="price", variants=contenders(priced))
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_two_objectives_are_both_told(tmp_path, scheduler):
-    request = {"sampler": "nsga2", "scheduler": scheduler, "trials": 24, "epochs": 9}
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_two_objectives_are_both_told(tmp_path, name):
+    request = {"sampler": "nsga2", "scheduler": name, "trials": 24, "epochs": 9}
     for trials in searched(tmp_path / "run", PRICED, **request).values():
         states = Counter(trial.state for trial in trials)
         complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
         assert all(t.values == [t.intermediate_values[9], 1 - t.params["x"]] for t in complete)
         assert set(states) <= {TrialState.COMPLETE, TrialState.PRUNED}
-        assert bool(states[TrialState.PRUNED]) == (scheduler != "none")
+        assert bool(states[TrialState.PRUNED]) == (name != "none")
 
 
 @pytest.mark.parametrize(
@@ -269,40 +269,64 @@ def test_the_sampler_learns_the_border_of_what_can_be_trained(tmp_path, reason):
 # Who is stopped
 
 
-def rung(values, costs=None, *, direction="minimize", states=None):
-    """A study whose trials have all reached epoch 1."""
-    directions = [direction] if costs is None else [direction, "minimize"]
-    study = optuna.create_study(directions=directions)
-    for place, value in enumerate(values):
-        trial = create_trial(
-            state=states[place] if states else TrialState.RUNNING,
-            intermediate_values={1: value},
-            user_attrs={} if costs is None else {f"{scheduling.COST}1": costs[place]},
-        )
-        study.add_trial(trial)
-    return study
+MIN, MAX = optuna.study.StudyDirection.MINIMIZE, optuna.study.StudyDirection.MAXIMIZE
+ASHA = {"name": "asha", "min_epochs": 1, "reduction_factor": 3}
 
 
-def stopped(study, **settings):
-    plan = {"name": "asha", "min_epochs": 1, "reduction_factor": 3} | settings
-    judge = pruner(plan, objectives=len(study.directions))
-    return [judge.prune(study, trial) for trial in study.get_trials(deepcopy=False)]
+def stopped(*reports, directions=(MIN,), settings=ASHA):
+    """Whom ASHA stops when these trials reach epoch 1 one after the other."""
+    judge = scheduler(settings, 9, directions)
+    return [judge.stops(number, 1, values) for number, values in enumerate(reports)]
+
+
+def test_of_the_trials_at_a_rung_the_best_third_goes_on():
+    assert stopped([1.0], [2.0], [0.5], [0.9], [0.8], [0.6]) == [False, True, False, *[True] * 2,
+                                                                 False]  # fmt: skip
+    assert stopped([1.0], [1.0], [1.0]) == [False] * 3  # equal ones are not worse
+    assert stopped([1.0], [2.0], directions=[MAX]) == [False, False]
+    assert stopped([1.0], [2.0], settings={"name": "none"}) == [False, False]
 
 
 def test_of_two_objectives_the_front_that_nobody_beats_goes_on():
-    study = rung([1, 2, 3, 4, 5, 6], [6, 5, 4, 6, 6, 7])
-    assert stopped(study) == [False, False, False, True, True, True]
-    best_value_and_best_cost = rung([1, 5, 3, 3], [5, 1, 6, 7])
-    assert stopped(best_value_and_best_cost) == [False, False, True, True]
+    reports = [[1, 6], [2, 5], [3, 4], [4, 6], [5, 6], [0, 9]]
+    assert stopped(*reports, directions=[MIN, MIN]) == [*[False] * 3, True, True, False]
+    assert stopped([3, 1], [2, 1], directions=[MAX, MIN]) == [False, True]
 
 
-def test_a_failed_trial_stops_nobody_with_two_objectives_either():
-    states = [TrialState.FAIL, TrialState.RUNNING, TrialState.RUNNING]
-    assert stopped(rung([0, 1, 2], [0, 1, 2], states=states))[1:] == [False, True]
+def test_a_rung_that_is_skipped_is_judged_at_the_next_report():
+    judge = scheduler(ASHA | {"min_epochs": 2}, 9, [MIN])
+    assert not judge.stops(0, 1, [5.0])
+    assert not judge.stops(0, 2, [1.0])
+    assert judge.stops(1, 4, [2.0])
+    assert not judge.stops(1, 5, [3.0])  # judged once
 
 
-def test_larger_is_better_where_the_first_objective_says_so():
-    assert stopped(rung([3, 2, 1], [1, 1, 1], direction="maximize")) == [False, True, True]
+def test_a_failed_trial_stops_nobody():
+    judge = scheduler(ASHA, 9, [MIN])
+    assert not judge.stops(0, 1, [-100.0])
+    judge.forget(0)
+    assert not judge.stops(1, 1, [1.0])
+
+
+def test_a_scheduler_that_hears_the_ledger_again_stands_where_it_stood():
+    first, again = scheduler(ASHA, 9, [MIN, MIN]), scheduler(ASHA, 9, [MIN, MIN])
+    rng = np.random.default_rng(0)
+    for number in range(30):
+        curve = {step: float(rng.normal()) for step in range(1, 6)}
+        costs = {f"{scheduling.COST}{step}": float(rng.normal()) for step in curve}
+        for step, value in curve.items():
+            first.stops(number, step, [value, costs[f"{scheduling.COST}{step}"]])
+        state = TrialState.FAIL if number % 7 == 0 else TrialState.PRUNED
+        if state is TrialState.FAIL:
+            first.forget(number)
+        trial = create_trial(state=state, intermediate_values=curve, user_attrs=costs)
+        trial.number = number
+        again.hear(trial)
+    verdicts = [
+        [judge.stops(100 + n, 1, [x, y]) for n, (x, y) in enumerate(np.eye(2).tolist())]
+        for judge in (first, again)
+    ]
+    assert verdicts[0] == verdicts[1]
 
 
 def test_hyperband_shares_the_trials_so_that_its_brackets_cost_the_same():
