@@ -6,14 +6,17 @@ Reads files only, so it works on a laptop without the training stack, and while 
 from .answer import Answer, Finding, answer
 from .card import Card
 from .comparison import best, budgets, contenders, differences, failures, validation_curves
+from .dashboard import Dashboard, serve_optuna_dashboard
 from .frames import load_run, read_table, write_tables
 from .health import concerns
-from .page import write_report
+from .overview import write_comparison
+from .page import write_gallery, write_report
 from .run import Run, RunError
 
 __all__ = [
     "Answer",
     "Card",
+    "Dashboard",
     "Finding",
     "Run",
     "RunError",
@@ -26,7 +29,10 @@ __all__ = [
     "failures",
     "load_run",
     "read_table",
+    "serve_optuna_dashboard",
     "validation_curves",
+    "write_comparison",
+    "write_gallery",
     "write_report",
     "write_tables",
 ]

@@ -12,7 +12,19 @@ from . import comparison as compare
 from .comparison import BETTER, UNDECIDED, WORSE
 from .frames import rows
 from .run import Run, label
-from .wording import decimals, interval, listing, number, plain, plural, seconds, signed
+from .statistics import ALPHA
+from .wording import (
+    decimals,
+    interval,
+    listing,
+    number,
+    plain,
+    plural,
+    probability,
+    seconds,
+    signed,
+    significant,
+)
 
 NO_RESULT = "no result"
 Row = dict[str, Any]
@@ -149,7 +161,16 @@ def _reservation(scene: _Scene, variant: str) -> list[str]:
             "The interval alone leaves out zero, but not after Holm's correction for the "
             f"{scene.compared} comparisons made here (p = {row['p_holm']:.3f})."
         ]
-    return []
+    needed = 0 if pd.isna(row["seeds_needed"]) else int(row["seeds_needed"])
+    return [_outlook(needed, n)] if row["verdict"] == UNDECIDED and needed > n else []
+
+
+def _outlook(needed: int, n: int) -> str:
+    """How many seeds would settle it: a plan, since the effect's size is itself an estimate."""
+    return (
+        f"To see an effect of this size with power 0.8 would take about {plural(needed, 'seed')}, "
+        f"{needed - n:,} more."
+    )
 
 
 def _causes(scene: _Scene, variant: str) -> list[str]:
@@ -166,10 +187,14 @@ def _cause(scene: _Scene, variant: str, control: str, override: dict[str, Any]) 
     against, gain = scene.verdict(variant, name), scene.gain(variant, name)
     won = scene.verdict(variant, base) == BETTER
     template = _CAUSE[won, against]
+    p = float(scene.differences[variant, name]["p_equivalent"])
+    if won and against == UNDECIDED and p < ALPHA:
+        template = _AS_GOOD
     if won and against == BETTER and not _beats_all_controls(scene, variant):
         template = _ONE_OF_SEVERAL
     part = "part of the gain" if scene.verdict(name, base) == BETTER else "the gain"
     words = {"idea": idea, "known": known, "gain": gain, "variant": variant, "part": part}
+    words["p"] = "p < 0.001" if p < 0.001 else f"p = {probability(p)}"
     first = template.format(**words)
     return [first[0].upper() + first[1:], *_rest(scene, variant, control, override)]
 
@@ -190,6 +215,10 @@ _CAUSE = {
 }
 
 
+_AS_GOOD = (
+    "the gain is not mainly due to {idea}: {known} keeps more than half of it (equivalence test, "
+    "{p}), difference {gain}."
+)
 _ONE_OF_SEVERAL = (
     "against {known} the gain is {gain}; but it is credited only when every control is beaten."
 )
@@ -235,7 +264,7 @@ def _cost(scene: _Scene, variant: str) -> str:
     """Time, parameters and epochs against the baseline; what is unknown is left out."""
     base = scene.run.baseline
     own, other = scene.contenders[variant], scene.contenders[base]
-    parts = [part for part in (_time(own, other), _size(own, other)) if part]
+    parts = [p for p in (_time(own, other), _size(own, other), _second(scene, own, other)) if p]
     price = f"Cost against {base}: {listing(parts)}." if parts else ""
     return f"{price} {_speed(own, other, scene.run.metric)}".strip()
 
@@ -246,6 +275,15 @@ def _time(own: Row, other: Row) -> str:
         return ""
     ratio = "" if 0.995 <= a / b < 1.005 else f"{a / b:.2f} times "
     return f"one epoch takes {ratio}as long ({seconds(a)} against {seconds(b)})"
+
+
+def _second(scene: _Scene, own: Row, other: Row) -> str:
+    """The space's second metric, evaluations say."""
+    a, b = own["cost"], other["cost"]
+    if not (a > 0 and b > 0):
+        return ""
+    name = scene.run.cost.replace("_", " ")
+    return f"{name} is {a / b:.2f} times as much ({significant(a)} against {significant(b)})"
 
 
 def _size(own: Row, other: Row) -> str:

@@ -8,15 +8,24 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .run import Run, RunError, label
-from .statistics import holm, mean_interval, paired_difference
+from .run import Run, RunError, label, remembered
+from .statistics import (
+    ALPHA,
+    bootstrap_interval,
+    equivalence,
+    holm,
+    mean_interval,
+    paired_difference,
+    rank_test,
+    seeds_needed,
+)
 
-ALPHA = 0.05
 BETTER, WORSE, UNDECIDED = "better", "worse", "not enough evidence"
 STATES = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}  # that have ended
 DONE = tuple(STATES)
 
 
+@remembered
 def confirmed(run: Run) -> pd.DataFrame:
     """The completed confirm trials, one per contender and seed (the last, if one was repeated).
 
@@ -30,6 +39,7 @@ def confirmed(run: Run) -> pd.DataFrame:
     return trials.assign(contender=pd.Series(names, index=trials.index, dtype="str"))
 
 
+@remembered
 def validation_curves(run: Run) -> pd.DataFrame:
     """Mean validation metric of the confirmed runs by step, with the lowest and highest seed.
 
@@ -44,17 +54,20 @@ def validation_curves(run: Run) -> pd.DataFrame:
     return curves.agg(mean="mean", low="min", high="max", seeds="count").reset_index()
 
 
+@remembered
 def contenders(run: Run) -> pd.DataFrame:
     """One row per variant and control, the baseline first.
 
     Columns: `contender, variant, control`; `seeds` that finished, of `planned`; `test, low, high`:
-    mean test metric and its 95% interval; `validation`: mean at the last epoch; `n_parameters`;
-    `seconds_per_epoch`: median; `epochs_to_baseline`: the first epoch at which the mean validation
-    curve is as good as the baseline's best, missing when it never is.
+    mean test metric and its 95% interval; `rank` by it, 1 is best; `validation`: mean at the last
+    epoch; `n_parameters`; `seconds_per_epoch`: median; `cost`: mean of the space's second metric;
+    `epochs_to_baseline`: the first epoch at which the mean validation curve is as good as the
+    baseline's best, missing when it never is.
     """
     trials, reached = confirmed(run), epochs_to_baseline(run)
     rows = [_contender(run, trials, v, c) for v, c in run.contenders]
     frame = pd.DataFrame(rows)
+    frame["rank"] = (-run.sign * frame["test"]).rank(method="min").astype("Int64")
     frame["epochs_to_baseline"] = frame["contender"].map(reached).astype("Int64")
     return frame.sort_values("variant", key=lambda v: v != run.baseline, kind="stable").reset_index(
         drop=True
@@ -77,6 +90,7 @@ def _contender(run: Run, trials: pd.DataFrame, variant: str, control: str | None
         "validation": _column(own, f"metric.{run.validation}").mean(),
         "n_parameters": _column(own, "metric.n_parameters").median(),
         "seconds_per_epoch": _column(curves, "seconds").median(),
+        "cost": _column(own, f"metric.{run.cost}").mean(),
     }
 
 
@@ -95,24 +109,45 @@ def epochs_to_baseline(run: Run) -> dict[str, int]:
     return {str(name): int(step) for name, step in reached.items()}
 
 
+@remembered
 def differences(run: Run) -> pd.DataFrame:
     """Who is better than whom, paired by seed.
 
     Columns: `kind` (variant - baseline, variant - control, control - baseline), `left, right`;
     `seeds` that both have; `difference`: mean of left - right in the metric's own unit; `gain` with
     `low, high`: the same with its 95% interval, the sign turned where the metric is minimized, so
-    that **positive means that left is better**; `p` of the paired t-test; `p_holm`, adjusted for
-    the number of rows; `verdict` on left, by `p_holm`: better, worse, not enough evidence.
+    that **positive means that left is better**; `p` of the paired t-test; `bca_low, bca_high` and
+    `p_wilcoxon`: bootstrap interval and rank test, to compare; `seeds_needed` for a verdict on an
+    effect of this size with power 0.8; `p_holm, p_wilcoxon_holm`: adjusted for the number of rows;
+    `verdict` on left, by `p_holm`: better, worse, not enough evidence; `p_equivalent`, of a variant
+    with its control: "the control keeps more than half of the gain over the baseline", adjusted for
+    the number of controls.
     """
-    values = confirmed(run).set_index("seed")
-    rows = [_difference(run, values, *pair) for pair in _pairs(run)]
+    gains = confirmed_gains(run)
+    pairs = _pairs(run)
+    compared = sum(left in gains and right in gains for _, left, right in pairs)
+    rows = [_difference(run, gains, *pair, compared) for pair in pairs]
     frame = pd.DataFrame(rows, columns=_DIFFERENCE)
-    adjusted = holm(frame["p"].to_numpy(dtype=np.float64))
-    verdicts = [_verdict(g, p) for g, p in zip(frame["gain"], adjusted, strict=True)]
-    return frame.assign(p_holm=adjusted, verdict=pd.Series(verdicts, dtype="str"))
+    for name in ("p", "p_wilcoxon"):
+        frame[f"{name}_holm"] = holm(frame[name].to_numpy(dtype=np.float64))
+    frame["seeds_needed"] = pd.to_numeric(frame["seeds_needed"]).astype("Int64")
+    frame["p_equivalent"] = holm(frame["p_equivalent"].to_numpy(dtype=np.float64))
+    verdicts = [verdict(g, p) for g, p in zip(frame["gain"], frame["p_holm"], strict=True)]
+    return frame.assign(verdict=pd.Series(verdicts, dtype="str"))
 
 
-_DIFFERENCE = ["kind", "left", "right", "seeds", "difference", "gain", "low", "high", "p"]
+_DIFFERENCE = [
+    *("kind", "left", "right", "seeds", "difference", "gain", "low", "high", "p"),
+    *("bca_low", "bca_high", "p_wilcoxon", "seeds_needed", "p_equivalent"),
+]
+
+
+def confirmed_gains(run: Run) -> dict[str, pd.Series[float]]:
+    """Contender -> its test metric by seed, the sign turned where the metric is minimized."""
+    return {
+        str(name): (group.set_index("seed")["value"] * run.sign)
+        for name, group in confirmed(run).groupby("contender", sort=False)
+    }
 
 
 def _pairs(run: Run) -> list[tuple[str, str, str]]:
@@ -128,29 +163,50 @@ def _pairs_of(run: Run, variant: str) -> list[tuple[str, str, str]]:
     return [("variant - baseline", variant, run.baseline), *inner, *outer]
 
 
-def _difference(run: Run, values: pd.DataFrame, kind: str, left: str, right: str) -> dict[str, Any]:
-    of = values["contender"]
-    raw = paired_difference(values.loc[of == left, "value"], values.loc[of == right, "value"])
-    low, high = sorted((run.sign * raw.low, run.sign * raw.high))
+def _difference(
+    run: Run, gains: dict[str, pd.Series[float]], kind: str, left: str, right: str, compared: int
+) -> dict[str, Any]:
+    none = pd.Series(dtype="float64")
+    a, b = gains.get(left, none), gains.get(right, none)
+    found, by_seed = paired_difference(a, b), (a - b).dropna()
+    bca_low, bca_high = bootstrap_interval(by_seed)
     return {
         "kind": kind,
         "left": left,
         "right": right,
-        "seeds": raw.n,
-        "difference": raw.mean,
-        "gain": run.sign * raw.mean,
-        "low": low,
-        "high": high,
-        "p": raw.p,
+        "seeds": found.n,
+        "difference": run.sign * found.mean,
+        "gain": found.mean,
+        "low": found.low,
+        "high": found.high,
+        "p": found.p,
+        "bca_low": bca_low,
+        "bca_high": bca_high,
+        "p_wilcoxon": rank_test(by_seed),
+        "seeds_needed": seeds_needed(found.mean, float(by_seed.std()), ALPHA / max(compared, 1)),
+        "p_equivalent": _equivalent(by_seed, a, gains.get(run.baseline, none))
+        if kind == "variant - control" and left != run.baseline
+        else np.nan,
     }
 
 
-def _verdict(gain: float, p: float) -> str:
+def _equivalent(lost: pd.Series[float], own: pd.Series[float], base: pd.Series[float]) -> float:
+    """Does the control keep more than half of the gain? Only asked where there is one."""
+    gain = (own - base).dropna()
+    seeds = lost.index.intersection(gain.index)
+    if len(seeds) < 2 or not gain[seeds].mean() > 0:
+        return np.nan
+    return equivalence(lost[seeds].to_numpy(), gain[seeds].to_numpy() / 2)
+
+
+def verdict(gain: float, p: float) -> str:
+    """In words, by an adjusted p."""
     if not p < ALPHA:
         return UNDECIDED
     return BETTER if gain > 0 else WORSE
 
 
+@remembered
 def budgets(run: Run) -> pd.DataFrame:
     """What each variant's search was given and spent: one row per variant.
 

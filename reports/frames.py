@@ -13,7 +13,7 @@ import pandas as pd
 from optuna.trial import FrozenTrial
 
 from .ledger import frozen_trials
-from .run import Run, read_plan
+from .run import SERIES_COLUMNS, Run, read_plan
 
 WHO = ["trial", "variant", "control", "phase", "seed"]
 TRIAL_COLUMNS = [*WHO, "state", "reason", "value", "epochs", "attempts", "started", "seconds"]
@@ -41,8 +41,9 @@ def load_run(path: str | Path) -> Run:
         for variant, phase, trial in frozen_trials(path, plan)
         if "trial" in trial.user_attrs
     ]
-    curves = _curves(_reports(path / "metrics.jsonl"), records)
-    return Run(path=path, plan=plan, trials=_trials(records, curves), curves=curves)
+    reports = list(_reports(path / "metrics.jsonl"))
+    curves = _curves(reports, records)
+    return Run(path, plan, _trials(records, curves), curves, _series(reports, curves))
 
 
 def write_tables(run: Run) -> tuple[Path, Path]:
@@ -155,7 +156,27 @@ def _measured(report: dict[str, Any]) -> dict[str, Any]:
     return {
         (f"metric.{key}" if key in WHO and key != "trial" else key): _metric(value)
         for key, value in report.items()
+        if not isinstance(value, list)
     }
+
+
+def _series(reports: Iterable[dict[str, Any]], curves: pd.DataFrame) -> pd.DataFrame:
+    """The metrics that are lists, of the reports that count."""
+    kept = set(zip(curves["trial"], curves["attempt"], curves["step"], strict=True))
+    lists = [
+        (report, name, values)
+        for report in reports
+        for name, values in report.items()
+        if isinstance(values, list) and (report["trial"], report["attempt"], report["step"]) in kept
+    ]
+    found = [
+        (report["trial"], report["step"], _text(name), index, value)
+        for report, name, values in lists
+        for index, value in enumerate(values)
+        if isinstance(value, int | float)
+    ]
+    kinds = zip(SERIES_COLUMNS, ("int64", "int64", "str", "int64", "float64"), strict=True)
+    return pd.DataFrame(found, columns=SERIES_COLUMNS).astype(dict(kinds))
 
 
 def _metric(value: Any) -> Any:

@@ -8,11 +8,21 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 
+import pandas as pd
+from scipy.stats import mannwhitneyu
+
 from . import comparison as compare
+from . import exploration as explore
 from .answer import reasons
 from .frames import rows
 from .run import Run, label
-from .wording import listing, plural
+from .statistics import holm, mean_interval
+from .wording import listing, plain, plural
+
+ENOUGH = 10  # completed trials from which the search of a variant is judged
+MANY = 50  # trials from which a parameter without effect is told
+GAP = 3.0  # spreads over seeds by which test may fall behind validation
+AGREE = 0.3  # rank correlation between the first rung and the end
 
 
 def concerns(run: Run) -> list[str]:
@@ -87,10 +97,172 @@ def few_seeds(run: Run) -> list[str]:
     )
 
 
+def at_chance(run: Run) -> list[str]:
+    """Contenders that learnt nothing that guessing does not give."""
+    chance = run.space.get("chance")
+    if chance is None:
+        return []
+    table = compare.contenders(run)
+    ahead = run.sign * (table[["low", "high"]] - float(chance))
+    idle = table[(table["seeds"] > 1) & (ahead.min(axis=1) <= 0)]
+    return [
+        f"{row['contender']} is not clearly better than guessing (test {run.metric} "
+        f"{plain(row['test'])}, guessing gives {plain(chance)}): it may not have been trained."
+        for row in rows(idle)
+    ]
+
+
+def validation_gap(run: Run) -> list[str]:
+    """The test metric is far below the validation metric: the search has overfitted to it."""
+    trials = compare.confirmed(run)
+    column = f"metric.{run.validation}"
+    if column not in trials:
+        return []
+    sentences = []
+    for name, own in trials.groupby("contender", sort=False):
+        gap = run.sign * (own[column] - own["value"])
+        found, spread = mean_interval(gap), float(own["value"].std())
+        if found.low > 0 and found.mean > GAP * spread:
+            sentences.append(
+                f"The test {run.metric} of {name} is worse than its validation {run.metric} by "
+                f"{plain(found.mean)}, {found.mean / spread:.1f} times the spread over seeds: "
+                "the configuration fits the validation data better than new data."
+            )
+    return sentences
+
+
+def best_at_border(run: Run) -> list[str]:
+    """The best values lie at the end of a range: the optimum may lie beyond it."""
+    sentences = []
+    for variant in run.variants:
+        done = explore.ended(run)
+        done = done[(done["variant"] == variant) & (done["state"] == "complete")]
+        if len(done) < ENOUGH:
+            continue
+        top = (done["value"] * run.sign).nlargest(5).index
+        units = explore.units(run, variant, done).loc[top].select_dtypes("number")
+        for name, place in units.items():
+            attributes = compare.searched(run, variant)[str(name)]["attributes"]
+            end = _end(place, attributes)
+            if end:
+                sentences.append(
+                    f"The best trials of {variant} lie at the {end} end of the range of {name} "
+                    f"({plain(attributes[end])}): better values may lie beyond it."
+                )
+    return sentences
+
+
+def _end(place: pd.Series[float], attributes: dict[str, float]) -> str | None:
+    """The end at which the best trial and most of the best five lie, if there is a beyond."""
+    first, middle = place.iloc[0], place.median()
+    if first <= 0.03 and middle <= 0.15:
+        return "low" if attributes["low"] != 0 else None  # nothing lies below zero
+    return "high" if first >= 0.97 and middle >= 0.85 else None
+
+
+def idle_parameters(run: Run) -> list[str]:
+    """Parameters without effect, where the search was long enough to show the effect of others."""
+    parts = explore.importances(run)
+    parts = parts[parts["trials"] >= MANY]
+    sentences = []
+    for variant, own in parts.groupby("variant", sort=False):
+        idle = own.loc[~own["beyond_chance"].astype("bool"), "parameter"]
+        if 0 < len(idle) < len(own):
+            sentences.append(
+                f"No effect of {listing(idle)} was seen on {variant} in {own['trials'].iloc[0]:,} "
+                "trials: the search could do without."
+            )
+    return sentences
+
+
+def pruning_risk(run: Run) -> list[str]:
+    """The value at the first rung says little about the final value: pruning is a lottery."""
+    scheduler = run.plan.get("scheduler") or {}
+    rung = scheduler.get("grace_period")
+    if not rung or run.validation not in run.curves:
+        return []
+    early = run.curves[run.curves["step"] == rung].set_index("trial")[run.validation]
+    sentences = []
+    for variant in run.variants:
+        done = explore.ended(run)
+        done = done[(done["variant"] == variant) & (done["state"] == "complete")]
+        pairs = pd.DataFrame({"last": done.set_index("trial")["value"], "early": early}).dropna()
+        pairs = pairs[done.set_index("trial")["epochs"].reindex(pairs.index) > rung]
+        if len(pairs) < ENOUGH or pairs.nunique().min() < 2:
+            continue
+        rho = pairs["last"].corr(pairs["early"], method="spearman")
+        if rho < AGREE:
+            sentences.append(
+                f"Among the finished trials of {variant}, the order at epoch {rung}, where pruning "
+                f"begins, says little about the order at the end (rank correlation {rho:.2f}): "
+                "good trials may have been pruned. Begin later, or use --scheduler none."
+            )
+    return sentences
+
+
+def idle_slots(run: Run) -> list[str]:
+    """Slots that mostly waited."""
+    bars = explore.occupation(run)
+    share = explore.utilization(run, bars)
+    if len(bars) < 2 * ENOUGH or not share < 0.5:
+        return []
+    return [
+        f"The {run.plan['concurrency']} slots were busy {share:.0%} of the time: the machine could "
+        "have done more, or --concurrency was larger than what it could run."
+    ]
+
+
+def failing_region(run: Run) -> list[str]:
+    """Failures that lie together at one side of a parameter's range."""
+    sentences = []
+    for variant in run.variants:
+        trials = explore.ended(run)
+        trials = trials[trials["variant"] == variant]
+        failed = trials["state"] == "failed"
+        if failed.sum() < 5 or (~failed).sum() < 5:
+            continue
+        units = explore.units(run, variant, trials).select_dtypes("number")
+        p = holm([_apart(units[name], failed) for name in units])
+        for name, value in zip(units, p, strict=True):
+            if value < 0.01:
+                a, b = (trials.loc[m, f"param.{name}"].median() for m in (failed, ~failed))
+                sentences.append(
+                    f"The failures of {variant} lie at {'high' if a > b else 'low'} {name} "
+                    f"(median {plain(a)}, of the others {plain(b)}): narrow its range."
+                )
+    return sentences
+
+
+def _apart(place: pd.Series[float], failed: pd.Series[bool]) -> float:
+    """The p-value of "failed trials lie where the others do"."""
+    return float(mannwhitneyu(place[failed], place[~failed], nan_policy="omit").pvalue)
+
+
+def partial_data(run: Run) -> list[str]:
+    """Only a part of the data set was used."""
+    data = run.space.get("data") or {}
+    used = sum(int(data.get(split) or 0) for split in ("train", "validation", "test"))
+    full = int(data.get("full") or 0)
+    if not 0 < used < full:
+        return []
+    return [
+        f"{used:,} of the {full:,} examples of {data.get('name') or 'the data set'} were used: "
+        "results on all of them may differ."
+    ]
+
+
 CHECKS: tuple[Callable[[Run], list[str]], ...] = (
     unfinished,
     unequal_budgets,
     failed_trials,
     lost_seeds,
     few_seeds,
+    at_chance,
+    validation_gap,
+    partial_data,
+    failing_region,
+    best_at_border,
+    pruning_risk,
+    idle_parameters,
+    idle_slots,
 )

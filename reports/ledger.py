@@ -54,7 +54,7 @@ def frozen_trials(path: Path, plan: dict[str, Any]) -> Iterator[tuple[str, str, 
     Raises:
         RunError: the storage cannot be read.
     """
-    storage = _storage(path, str(plan.get("storage") or "journal.log"))
+    storage = open_storage(path, plan)
     studies = {study.study_name: study._study_id for study in storage.get_all_studies()}
     prefix = plan.get("study_prefix") or ""  # a database may hold many runs
     for variant in plan["space"]["variants"]:
@@ -62,6 +62,15 @@ def frozen_trials(path: Path, plan: dict[str, Any]) -> Iterator[tuple[str, str, 
             study = studies.get(f"{prefix}{variant['name']}/{phase}")
             trials = [] if study is None else storage.get_all_trials(study, deepcopy=False)
             yield from ((variant["name"], phase, trial) for trial in trials)
+
+
+def open_storage(path: Path, plan: dict[str, Any]) -> BaseStorage:
+    """The run's storage for reading, as it stands now.
+
+    Raises:
+        RunError: the storage cannot be read.
+    """
+    return _storage(path, str(plan.get("storage") or "journal.log"))
 
 
 def _storage(path: Path, where: str) -> BaseStorage:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 
 PLAN_FORMAT = 1
+SERIES_COLUMNS = ["trial", "epoch", "name", "index", "value"]
 
 
 class RunError(ValueError):
@@ -29,12 +33,25 @@ class Run:
             variants themselves.
         curves: one row per report that counts: `trial, variant, control, phase, seed, attempt,
             step, time` and every metric under its own name.
+        series: one row per number of a metric that is a list (a spectrum, a gradient by time
+            step): `trial, epoch, name, index, value`.
     """
 
     path: Path
     plan: dict[str, Any]
     trials: pd.DataFrame
     curves: pd.DataFrame
+    series: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SERIES_COLUMNS))
+
+    @property
+    def name(self) -> str:
+        """What the run is called: by its plan, else its folder."""
+        return str(self.plan.get("name") or self.path.resolve().name)
+
+    @property
+    def cost(self) -> str:
+        """A second metric, to be kept low; empty where the space has none."""
+        return str(self.space.get("cost") or "")
 
     @property
     def space(self) -> dict[str, Any]:
@@ -89,6 +106,19 @@ class Run:
         return tuple(
             (name, control) for name in self.variants for control in (None, *self.controls(name))
         )
+
+
+def remembered(make: Callable[[Run], pd.DataFrame]) -> Callable[[Run], pd.DataFrame]:
+    """Makes a frame once per run and hands out copies: many tables and cards ask for the same."""
+    known: WeakKeyDictionary[Run, pd.DataFrame] = WeakKeyDictionary()
+
+    @wraps(make)
+    def once(run: Run) -> pd.DataFrame:
+        if run not in known:
+            known[run] = make(run)
+        return known[run].copy()
+
+    return once
 
 
 def label(variant: str, control: object) -> str:

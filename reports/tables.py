@@ -14,7 +14,7 @@ from .ledger import without_password
 from .run import Run
 from .wording import interval, number, plain, probability, seconds, signed, significant
 
-MOST_ROWS = 500  # of a table in the page; the whole one is the CSV beside it
+MOST_NUMBERS = 60  # rows of a chart's own numbers in the page; the CSV beside it has them all
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,30 @@ def results(run: Run) -> Table:
         f"test {run.metric}": [number(r["test"], digits) for r in found],
         "95% interval": [interval(r["low"], r["high"], digits) for r in found],
         "seeds": [f"{r['seeds']} of {r['planned']}" for r in found],
+        "rank": [_whole(r["rank"]) for r in found],
         run.validation.replace("_", " "): [number(r["validation"], digits) for r in found],
         "parameters": [number(r["n_parameters"], 0) for r in found],
         "time per epoch": [seconds(r["seconds_per_epoch"]) for r in found],
+        run.cost.replace("_", " ") or "cost": [significant(r["cost"]) for r in found],
         "epochs to baseline's best": [_whole(r["epochs_to_baseline"]) for r in found],
     }
     return table(columns, ("contender",))
+
+
+def by_run(names: list[str], runs: list[Run]) -> Table:
+    """The results of several runs in one table."""
+    parts = [rows(compare.contenders(run)) for run in runs]
+    shown = [(n, run, r) for n, run, part in zip(names, runs, parts, strict=True) for r in part]
+    columns = {
+        "run": [n for n, _, _ in shown],
+        "contender": [str(r["contender"]) for _, _, r in shown],
+        "metric": [f"test {run.metric}" for _, run, _ in shown],
+        "mean": [number(r["test"], _digits(run)) for _, run, r in shown],
+        "95% interval": [interval(r["low"], r["high"], _digits(run)) for _, run, r in shown],
+        "seeds": [f"{r['seeds']} of {r['planned']}" for _, _, r in shown],
+        "rank": [_whole(r["rank"]) for _, _, r in shown],
+    }
+    return table(columns, ("run", "contender", "metric"))
 
 
 def differences(run: Run) -> Table:
@@ -64,6 +82,21 @@ def differences(run: Run) -> Table:
         "verdict": [str(r["verdict"]) for r in found],
     }
     return table(columns, ("comparison", "verdict"))
+
+
+def other_tests(run: Run) -> Table:
+    """The same comparisons by other means: ranks, bootstrap, equivalence, power."""
+    frame, digits = compare.differences(run), _digits(run)
+    found = rows(frame)
+    columns = {
+        "comparison": [f"{r['left']} − {r['right']}" for r in found],
+        "p (Wilcoxon)": [probability(r["p_wilcoxon"]) for r in found],
+        "p (Wilcoxon, Holm)": [probability(r["p_wilcoxon_holm"]) for r in found],
+        "bootstrap interval": [interval(r["bca_low"], r["bca_high"], digits) for r in found],
+        "p (control as good)": [probability(r["p_equivalent"]) for r in found],
+        "seeds for power 0.8": [_whole(r["seeds_needed"]) for r in found],
+    }
+    return table(columns, ("comparison",))
 
 
 def budgets(run: Run) -> Table:
@@ -94,8 +127,8 @@ def failures(run: Run) -> Table:
 
 
 def trials(run: Run) -> Table:
-    """Every trial, or the first `MOST_ROWS`."""
-    frame, digits = run.trials.head(MOST_ROWS), _digits(run)
+    """Every trial."""
+    frame, digits = run.trials, _digits(run)
     settings = [str(c) for c in frame if str(c).startswith("param.")]
     columns = {
         "trial": [str(n) for n in frame["trial"]],
@@ -107,10 +140,18 @@ def trials(run: Run) -> Table:
         "reason": _texts(frame["reason"]),
         "value": [number(v, digits) for v in frame["value"]],
         "epochs": [f"{n:,}" for n in frame["epochs"]],
-        "time": [seconds(s) for s in frame["seconds"]],
+        "seconds": [significant(s) for s in frame["seconds"]],
         **{c.removeprefix("param."): _texts(frame[c]) for c in settings},
     }
     return table(columns, ("variant", "control", "phase", "state", "reason"))
+
+
+def of_frame(frame: pd.DataFrame) -> Table:
+    """The first rows of any frame."""
+    shown = frame.head(MOST_NUMBERS)
+    text = tuple(str(name) for name in shown if not pd.api.types.is_numeric_dtype(shown[name]))
+    columns = {str(name): _texts(column) for name, column in shown.items()}
+    return table(columns, text) if len(shown) else Table((), (), ())
 
 
 def facts(run: Run) -> dict[str, str]:

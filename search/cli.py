@@ -18,13 +18,17 @@ from .command import (
     INTERRUPTED,
     MOST,
     Address,
+    Concurrency,
     Data,
+    Epochs,
     RunFolder,
     Sampler,
     Scale,
     Scheduler,
+    Seeds,
     SpaceName,
     SpaceScale,
+    Trials,
     app,
     budget,
     console,
@@ -46,18 +50,16 @@ if TYPE_CHECKING:
 @app.command()
 def sweep(
     space: SpaceName,
-    trials: Annotated[int | None, typer.Option(min=1, help="Search trials per variant.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of a full training.")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="Fresh seeds to confirm with.")] = None,
+    trials: Trials = None,
+    epochs: Epochs = None,
+    seeds: Seeds = None,
     sampler: Annotated[Sampler, typer.Option(help="How to choose.")] = Sampler.tpe,
     scheduler: Annotated[
         Scheduler | None, typer.Option(help="How to stop early. [default: asha]")
     ] = None,
     scale: SpaceScale = Scale.laptop,
     seed: Annotated[int, typer.Option(min=0, max=MOST, help="Of the whole sweep.")] = 0,
-    concurrency: Annotated[
-        int | None, typer.Option(min=1, help="Trials at a time; default: as many as fit.")
-    ] = None,
+    concurrency: Concurrency = None,
     cpus: Annotated[float, typer.Option(min=0.01, help="CPUs per trial.")] = 1.0,
     gpus: Annotated[float, typer.Option(min=0.0, help="GPUs per trial.")] = 0.0,
     time_budget: Annotated[str | None, typer.Option(help="Such as 90s, 30m, 2h.")] = None,
@@ -169,10 +171,20 @@ def doctor(
 @app.command()
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run directories.")],
+    out: Annotated[Path, typer.Option(help="Where the comparison of several runs goes.")] = Path(
+        "runs/comparison"
+    ),
 ) -> None:
-    """Write the report of a run again, from its files only."""
+    """Write the report of a run again, from its files only; of several, their comparison too."""
+    from ..reports import RunError, write_comparison
+
     for run in runs:
         typer.echo(_report(run))
+    if len(runs) > 1:
+        try:
+            typer.echo(write_comparison(runs, out))
+        except RunError as error:
+            raise BadInput(str(error)) from error
 
 
 @app.command()

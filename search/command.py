@@ -65,6 +65,12 @@ RunFolder = Annotated[
 ]
 Data = Annotated[Path | None, typer.Option(help="Folder of data files that tasks look in.")]
 Address = Annotated[str | None, typer.Option(help="A Ray cluster, such as auto or HOST:PORT.")]
+Trials = Annotated[int | None, typer.Option(min=1, help="Search trials per variant.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs of a full training.")]
+Seeds = Annotated[int | None, typer.Option(min=1, help="Fresh seeds to confirm with.")]
+Concurrency = Annotated[
+    int | None, typer.Option(min=1, help="Trials at a time; default: as many as fit.")
+]
 SpaceScale = Annotated[Scale, typer.Option("--scale", help="The question's size.")]
 
 

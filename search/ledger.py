@@ -201,6 +201,14 @@ class Ledger:
         """The failures of a running trial's earlier attempts."""
         return list(self._running[trial.number][0].user_attrs.get("failures", []))
 
+    def trial(self, number: int) -> Trial | None:
+        """The trial of that number, if it has begun."""
+        for book in self._books.values():
+            for known in book.study.get_trials(deepcopy=False):
+                if known.user_attrs.get("trial", {}).get("number") == number:
+                    return Trial(**known.user_attrs["trial"], index=known.number)
+        return None
+
     # What happens
 
     def ask(self, variant: str, suggest: Callable[[optuna.Trial], dict[str, Any]]) -> Trial:

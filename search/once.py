@@ -12,18 +12,26 @@ import typer
 from .command import (
     FAILED,
     MOST,
+    Concurrency,
     Data,
+    Epochs,
+    RunFolder,
+    Sampler,
     Scale,
+    Scheduler,
+    Seeds,
     SpaceName,
     SpaceScale,
+    Trials,
     app,
     console,
     load,
+    planned_space,
     read,
     told,
     use_data,
 )
-from .plan import BadInput
+from .plan import BadInput, Plan
 
 if TYPE_CHECKING:
     from ..spaces import Space, Variant
@@ -131,6 +139,75 @@ def train(
         raise typer.Exit(FAILED) from error
 
 
+@app.command()
+def replay(
+    run: RunFolder,
+    trial: Annotated[int, typer.Argument(metavar="TRIAL", help="Its number, as in trials.csv.")],
+) -> None:
+    """Train one trial of a run again, and say whether it gives the same numbers."""
+    from .launch import quiet_optuna
+    from .replay import recorded
+    from .replay import replay as replayed
+
+    _like_a_trial()
+    plan = Plan.load(run)
+    with quiet_optuna():
+        found, reports = recorded(run, plan, trial)
+    use_data(Path(plan.data) if plan.data else None)
+    result = replayed(planned_space(plan).space, found, reports)
+    who = f"trial {trial} ({found.variant}, {found.phase}, seed {found.seed})"
+    if result.difference:
+        typer.echo(f"{who} is not reproduced: {result.difference}", err=True)
+        raise typer.Exit(FAILED)
+    typer.echo(f"{who} is reproduced bit for bit: {result.epochs} epochs")
+
+
+@app.command("plan")
+def plan_command(
+    space: SpaceName,
+    trials: Trials = None,
+    epochs: Epochs = None,
+    seeds: Seeds = None,
+    sampler: Annotated[Sampler, typer.Option(help="How to choose.")] = Sampler.tpe,
+    scheduler: Annotated[Scheduler, typer.Option(help="How to stop early.")] = Scheduler.asha,
+    concurrency: Concurrency = None,
+    cpus: Annotated[float, typer.Option(min=0.01, help="CPUs per trial.")] = 1.0,
+    scale: SpaceScale = Scale.laptop,
+    data: Data = None,
+) -> None:
+    """Tell what a sweep would take: trials, epochs and time, from one epoch of each variant."""
+    from rich.table import Table
+
+    _like_a_trial()
+    use_data(data)
+    loaded, out = load(space, scale), console()
+    from .forecast import forecast
+    from .launch import Request, make_plan, quiet_optuna
+    from .progress import duration
+
+    request = Request(
+        trials=trials,
+        epochs=epochs,
+        seeds=seeds,
+        sampler=sampler.value,
+        scheduler=scheduler.value,
+        concurrency=concurrency,
+        cpus=cpus,
+        data=data,
+    )
+    made, found = make_plan(loaded, request), loaded.space
+    paces = {variant.name: _epoch_seconds(found, variant) for variant in found.variants}
+    with quiet_optuna():
+        expected, timeline = forecast(made, found, paces)
+    shown = Table("variant", "search", "stopped early", "confirm", "epochs", "training", box=None)
+    for name, variant in expected.items():
+        counts = (variant.search, variant.stopped, variant.confirm, variant.epochs)
+        shown.add_row(name, *map(str, counts), duration(variant.seconds))
+    out.print(shown)
+    slots = f"{made.concurrency} slots, {timeline.busy:.1f} of them busy"
+    out.print(f"about {duration(timeline.seconds)} on {slots}, if every epoch is like the first")
+
+
 def _short(value: object) -> str:
     """A metric's value in a few characters; of a series, its two ends."""
     if isinstance(value, list) and value:
@@ -159,11 +236,20 @@ def _assigned(space: Space, variant: Variant, assignments: list[str]) -> dict[st
 
 
 def _epoch_cost(space: Space, variant: Variant) -> str:
+    spent, metrics = _one_epoch(space, variant)
+    size = metrics.get("n_parameters")
+    return f"{spent:.2f} s" + (f", {size} network parameters" if size else "")
+
+
+def _epoch_seconds(space: Space, variant: Variant) -> float:
+    return _one_epoch(space, variant)[0]
+
+
+def _one_epoch(space: Space, variant: Variant) -> tuple[float, dict[str, Any]]:
+    """Seconds and metrics of an epoch with every range at its middle."""
     start = time.perf_counter()
     metrics = next(space.train(variant, space.middle(variant), epochs=1, seed=0), None)
-    spent = time.perf_counter() - start
-    size = (metrics or {}).get("n_parameters")
-    return f"{spent:.2f} s" + (f", {size} network parameters" if size else "")
+    return time.perf_counter() - start, metrics or {}
 
 
 def _like_a_trial() -> None:

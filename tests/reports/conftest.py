@@ -318,9 +318,36 @@ def momentum() -> dict[str, Any]:
     return deepcopy(MOMENTUM)
 
 
+PUBLISHED = [
+    {
+        "variant": "lstm",
+        "metric": "accuracy",
+        "value": 0.97,
+        "setting": "made up for the tests",
+        "source": "nobody, nowhere",
+        "spread": None,
+    }
+]
+
+
+def tell_more(log: Path) -> None:
+    """Adds to every report evaluations and a learned momentum, and to the last a series."""
+    rng = np.random.default_rng(0)
+    reports = [json.loads(line) for line in log.read_text().splitlines()]
+    for report in reports:
+        step = report["step"]
+        report["nfe_forward"] = int(20 + rng.integers(0, 9) + step)
+        report["momentum_layer0"] = 0.9 - 0.4 * 0.9**step + float(rng.normal(0, 0.01))
+        if "test_accuracy" in report:
+            report["after_gradient_norm"] = [*np.exp(-0.1 * np.arange(20)), None]
+    log.write_text("".join(f"{json.dumps(report)}\n" for report in reports))
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished sweep in which momentum helps, with its report; for tests that only read."""
-    path = sweep(tmp_path_factory.mktemp("runs") / "finished").path
+    """A finished sweep in which momentum helps, with all that a report can show, and its report."""
+    path = tmp_path_factory.mktemp("runs") / "finished"
+    sweep(path, trials=24, space_cost="nfe_forward", space_published=PUBLISHED)
+    tell_more(path / "metrics.jsonl")
     write_report(path)
     return path

@@ -48,10 +48,15 @@ CASES = {
     ]),
     "the step size alone helps": (0.020, 0.020, 1, [
         "momentum_lstm is better than lstm",
-        "The gain cannot be credited to momentum on this evidence: whether its control no_momentum "
-        "(momentum = 0, everything else the same) does as well is open, difference 0.000 "
+        "The gain is not mainly due to momentum: its control no_momentum (momentum = 0, everything "
+        "else the same) keeps more than half of it (equivalence test, p = 0.002), difference 0.000 "
         "[−0.004, 0.004], 5 seeds.",
         "this part comes from the rest of momentum_lstm (step)",
+    ]),
+    "whether the control does as well is open": (0.020, 0.016, 4, [
+        "momentum_lstm is better than lstm",
+        "The gain cannot be credited to momentum on this evidence: whether its control no_momentum "
+        "(momentum = 0, everything else the same) does as well is open, difference +0.004",
     ]),
     "momentum takes some away": (0.020, 0.030, 1, [
         "momentum_lstm is better than lstm",
@@ -240,7 +245,7 @@ def test_a_gain_is_credited_only_when_every_control_is_beaten(
         "Against its control no_momentum (momentum = 0, everything else the same) the gain is "
         "+0.020 [0.016, 0.024], 5 seeds; but it is credited only when every control is beaten."
     ) in text
-    cannot, unknown = "cannot be credited to what same_gain", "what same_gain switches off matters"
+    cannot, unknown = "not mainly due to what same_gain", "what same_gain switches off matters"
     assert (unknown if other is None else cannot) in text
 
 
@@ -265,3 +270,24 @@ def test_concerns_name_every_fault(writer: Any) -> None:
         "the worst.",
         "With 1 seed there is no interval; plan at least 3 (--seeds 5).",
     ]
+
+
+def test_an_open_question_says_how_many_seeds_would_settle_it(writer: Any) -> None:
+    text = settled(writer(), 0.001, None, noise=3)
+    assert "To see an effect of this size with power 0.8 would take about" in text
+    needed = int(text.split("about ")[1].split(" seeds")[0].replace(",", ""))
+    assert f"{needed - 5:,} more" in text
+    assert needed > 5
+
+
+def test_a_verdict_asks_for_no_more_seeds(writer: Any) -> None:
+    assert "would take about" not in settled(writer(), 0.020, 0.0)
+
+
+def test_the_second_metric_is_part_of_the_cost(writer: Any) -> None:
+    made = writer(space_cost="nfe")
+    for variant, nfe in (("lstm", 40.0), ("momentum_lstm", 60.0)):
+        for seed, value in enumerate(BASE, start=100):
+            number = made.trial(variant, "confirm", seed=seed, curve=[value], test=value)
+            made.report(number, 2, nfe=nfe)
+    assert "nfe is 1.50 times as much (60 against 40)" in told(made)

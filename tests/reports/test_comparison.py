@@ -120,7 +120,7 @@ def test_budgets_count_every_state(writer: Any) -> None:
 
 
 def test_progress_counts_search_and_confirmation(finished: Path, writer: Any) -> None:
-    assert progress(load_run(finished)) == (2 * 12 + 3 * 5, 2 * 12 + 3 * 5)
+    assert progress(load_run(finished)) == (2 * 24 + 3 * 5, 2 * 24 + 3 * 5)
     assert progress(load_run(writer().path)) == (0, 2 * 12 + 3 * 5)
 
 

@@ -14,12 +14,15 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
+from momentune.search.forecast import forecast
 from momentune.search.ledger import Ledger
+from momentune.search.plan import BadInput
+from momentune.search.replay import Replay, recorded, replay
 from momentune.search.simulation import Clock, LostError, Simulation
 from momentune.search.sweep import Sweep
 
-from .conftest import books, planned
-from .trivial import trivial
+from .conftest import books, planned, run_serially
+from .trivial import contenders, ill, trivial
 
 PRICED = replace(trivial, cost="price")
 
@@ -238,3 +241,40 @@ def test_a_deterministic_sweep_is_the_same_with_any_number_of_slots(tmp_path, sa
         return {n: [(t.params, t.values) for t in f] for n, f in books(folder, plan).items()}
 
     assert run(1) == run(4) == run(7)
+
+
+def test_a_forecast_is_the_plan_with_the_time_that_it_takes(tmp_path):
+    plan = planned(trivial, tmp_path / "run", trials=9, epochs=9, concurrency=1)
+    plan = replace(plan, concurrency=4)
+    expected, timeline = forecast(plan, trivial, {"plain": 1.0, "fancy": 10.0})
+    assert {name: (v.search, v.confirm) for name, v in expected.items()} == {
+        "plain": (9, 2),
+        "fancy": (9, 4),
+    }
+    assert all(0 < v.stopped < 9 for v in expected.values())
+    assert all(v.epochs < 9 * (v.search + v.confirm) for v in expected.values())
+    assert expected["fancy"].seconds > 5 * expected["plain"].seconds
+    whole = sum(v.seconds for v in expected.values())
+    assert whole / 4 <= timeline.seconds < whole
+    assert timeline.busy == pytest.approx(whole / timeline.seconds)
+
+
+def unlucky(x, y, *, epochs, seed, test):
+    yield from ill(x, y, epochs=epochs, seed=seed, test=test, how="raises")
+
+
+def test_a_replay_says_whether_a_trial_is_reproduced(tmp_path):
+    plan = planned(trivial, tmp_path / "run")
+    with Ledger.locked(tmp_path / "run", plan) as ledger:
+        run_serially(Sweep(plan, trivial, ledger))
+    for number in (0, 3, 9):
+        trial, reports = recorded(tmp_path / "run", plan, number)
+        assert trial.number == number
+        assert replay(trivial, trial, reports) == Replay(len(reports), "")
+    reports[1]["validation_loss"] += 1e-12
+    result = replay(trivial, trial, reports)
+    assert result.difference.startswith("epoch 1: validation_loss was")
+    broken = replace(trivial, variants=contenders(unlucky))
+    assert "no luck with x" in replay(broken, trial, reports).difference
+    with pytest.raises(BadInput, match="trial 99"):
+        recorded(tmp_path / "run", plan, 99)

@@ -1,0 +1,223 @@
+"""Several runs -> who is better across tasks, and what changed between two runs of one space."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import combinations, permutations
+
+import numpy as np
+import pandas as pd
+
+from . import comparison as compare
+from .run import Run
+from .statistics import (
+    CriticalDifference,
+    critical_difference,
+    holm,
+    interquartile_mean,
+    paired_difference,
+    performance_profile,
+    probability_of_improvement,
+    unpaired_difference,
+)
+
+
+def titles(runs: Sequence[Run]) -> list[str]:
+    """What each run is called: its name, numbered where two share it."""
+    names = [run.name for run in runs]
+    return [
+        name if names.count(name) == 1 else f"{name} ({names[: i + 1].count(name)})"
+        for i, name in enumerate(names)
+    ]
+
+
+def scores(runs: Sequence[Run]) -> pd.DataFrame:
+    """Every confirmed seed of every contender on a scale that tasks share.
+
+    Columns `task, contender, variant, control, seed, value, score`: the score is 0 where guessing
+    is (where that is not known, at the worst contender's mean) and 1 at the best contender's mean.
+    """
+    parts = []
+    for run, task in zip(runs, titles(runs), strict=True):
+        own = compare.confirmed(run)[["contender", "variant", "control", "seed", "value"]]
+        parts.append(own.assign(task=task, score=_scaled(run, own)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _scaled(run: Run, own: pd.DataFrame) -> pd.Series[float]:
+    means = (own["value"] * run.sign).groupby(own["contender"]).mean()
+    chance = run.space.get("chance")
+    zero = means.min() if chance is None else run.sign * float(chance)
+    span = means.max() - zero
+    return (own["value"] * run.sign - zero) / (span if span > 0 else 1.0)
+
+
+def shared(table: pd.DataFrame) -> list[str]:
+    """The contenders that have a result on every task, in the order they appear."""
+    tasks = table["task"].nunique()
+    counts = table.groupby("contender", sort=False)["task"].nunique()
+    return [str(name) for name in counts[counts == tasks].index]
+
+
+def _by_task(table: pd.DataFrame, contender: str) -> list[np.ndarray]:
+    own = table[table["contender"] == contender]
+    return [group["score"].to_numpy() for _, group in own.groupby("task")]
+
+
+def aggregates(table: pd.DataFrame) -> pd.DataFrame:
+    """Interquartile mean and mean rank of each contender that ran on every task.
+
+    Columns `contender, variant, control, tasks, iqm, low, high, mean_rank`.
+    """
+    names = shared(table)
+    who = table.drop_duplicates("contender").set_index("contender")
+    ranks = task_means(table, names).rank(axis="columns", ascending=False).mean()
+    rows = []
+    for name in names:
+        found = interquartile_mean(_by_task(table, name))
+        rows.append(
+            {
+                "contender": name,
+                "variant": who.at[name, "variant"],
+                "control": who.at[name, "control"],
+                "tasks": table["task"].nunique(),
+                "iqm": found.mean,
+                "low": found.low,
+                "high": found.high,
+                "mean_rank": ranks[name],
+            }
+        )
+    columns = ["contender", "variant", "control", "tasks", "iqm", "low", "high", "mean_rank"]
+    return pd.DataFrame(rows, columns=columns).sort_values("mean_rank", ignore_index=True)
+
+
+def task_means(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Mean score: a row per task, a column per contender."""
+    means = table.pivot_table(index="task", columns="contender", values="score", aggfunc="mean")
+    return means.reindex(columns=list(names))
+
+
+def improvements(table: pd.DataFrame) -> pd.DataFrame:
+    """Chance that a run of left beats a run of right: `left, right, probability, low, high`."""
+    rows = []
+    for left, right in permutations(shared(table), 2):
+        found = probability_of_improvement(_by_task(table, left), _by_task(table, right))
+        row = {"left": left, "right": right, "probability": found.mean}
+        rows.append(row | {"low": found.low, "high": found.high})
+    return pd.DataFrame(rows, columns=["left", "right", "probability", "low", "high"])
+
+
+def profiles(table: pd.DataFrame) -> pd.DataFrame:
+    """Share of runs above each score.
+
+    Columns `contender, variant, control, threshold, share, low, high`.
+    """
+    low, high = table["score"].min(), table["score"].max()
+    at = np.linspace(low, high, 101)
+    parts = []
+    for name in shared(table):
+        own = table[table["contender"] == name].iloc[0]
+        frame = performance_profile(_by_task(table, name), at)
+        parts.append(frame.assign(contender=name, variant=own["variant"], control=own["control"]))
+    columns = ["contender", "variant", "control", "threshold", "share", "low", "high"]
+    return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+
+
+def ranking(table: pd.DataFrame) -> CriticalDifference | None:
+    """Ranks over tasks with their groups; None with fewer than two tasks or contenders."""
+    means = task_means(table, shared(table))
+    return critical_difference(means) if min(means.shape) >= 2 else None
+
+
+def changes(runs: Sequence[Run]) -> pd.DataFrame:
+    """What changed between runs of one space, for every pair of them and every contender of both.
+
+    Paired by seed where at least two seeds are shared, else by Welch's test. Columns `contender,
+    variant, control, before, after, test_before, test_after, gain, low, high, seeds, paired, p,
+    p_holm, verdict`; positive is better.
+    """
+    rows = [
+        _change(runs[i], runs[j], names, contender)
+        for (i, j), names in _same_space(runs).items()
+        for contender in compare.confirmed_gains(runs[i])
+        if contender in compare.confirmed_gains(runs[j])
+    ]
+    frame = pd.DataFrame(rows, columns=_CHANGE)
+    adjusted = holm(frame["p"].to_numpy(dtype=np.float64))
+    verdicts = [compare.verdict(g, p) for g, p in zip(frame["gain"], adjusted, strict=True)]
+    return frame.assign(p_holm=adjusted, verdict=pd.Series(verdicts, dtype="str"))
+
+
+_CHANGE = [
+    *("contender", "variant", "control", "before", "after", "test_before", "test_after"),
+    *("gain", "low", "high", "seeds", "paired", "p"),
+]
+
+
+def _same_space(runs: Sequence[Run]) -> dict[tuple[int, int], tuple[str, str]]:
+    """Pairs of runs of the same space, in the order they were made."""
+    names = titles(runs)
+    order = sorted(range(len(runs)), key=lambda i: str(runs[i].plan.get("created") or ""))
+    return {
+        (i, j): (names[i], names[j])
+        for i, j in combinations(order, 2)
+        if question(runs[i]) == question(runs[j])
+    }
+
+
+def question(run: Run) -> tuple[str, str]:
+    """What two runs must share to be before and after of one another."""
+    return str(run.space.get("name") or run.name), run.metric
+
+
+def latest(runs: Sequence[Run]) -> list[Run]:
+    """Of each space the run that was made last: each task counts once."""
+    ordered = sorted(runs, key=lambda run: str(run.plan.get("created") or ""))
+    return list({question(run): run for run in ordered}.values())
+
+
+def _change(before: Run, after: Run, names: tuple[str, str], contender: str) -> dict[str, object]:
+    a, b = (compare.confirmed_gains(run)[contender] for run in (after, before))
+    paired = len(a.index.intersection(b.index)) >= 2
+    found = (paired_difference if paired else unpaired_difference)(a, b)
+    variant, _, control = contender.partition("/")
+    return {
+        "contender": contender,
+        "variant": variant,
+        "control": control or None,
+        "before": names[0],
+        "after": names[1],
+        "test_before": before.sign * b.mean(),
+        "test_after": after.sign * a.mean(),
+        "gain": found.mean,
+        "low": found.low,
+        "high": found.high,
+        "seeds": found.n,
+        "paired": paired,
+        "p": found.p,
+    }
+
+
+def same_budget(runs: Sequence[Run]) -> list[str]:
+    """What makes runs of one space hard to compare: unequal budgets or data."""
+    sentences = []
+    for (i, j), (a, b) in _same_space(runs).items():
+        first, second = runs[i], runs[j]
+        for key in ("trials", "epochs"):
+            if first.plan.get(key) != second.plan.get(key):
+                told = f"{first.plan.get(key)} and {second.plan.get(key)}"
+                sentences.append(f"{a} and {b} did not have the same {key}: {told}.")
+        if _data(first) != _data(second):
+            sentences.append(f"{a} and {b} were not trained on the same data.")
+    return sentences
+
+
+def _data(run: Run) -> object:
+    data = run.space.get("data") or {}
+    return data.get("sha256") or tuple(data.get(s) for s in ("train", "validation", "test"))
+
+
+def clear(low: float, high: float) -> bool:
+    """Does an interval of a probability leave out one half?"""
+    return math.isfinite(low) and (low > 0.5 or high < 0.5)

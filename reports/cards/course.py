@@ -1,0 +1,80 @@
+"""Cards on what happened during training."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from .. import comparison as compare
+from ..card import Card
+from ..charts import course as charts
+from ..run import Run
+from ..wording import listing
+from .writing import axis
+
+
+def curves(run: Run) -> Card:
+    """Validation curves of the confirmed runs."""
+    title, frame = "Learning curves of the confirmed runs", compare.validation_curves(run)
+    if frame.empty:
+        return Card(title, "No confirmed run has a validation curve yet.", frame)
+    reached = compare.epochs_to_baseline(run)
+    told = listing(
+        [
+            f"{name} at epoch {reached[name]}"
+            for name in frame["contender"].unique()
+            if name in reached
+        ]
+        or [""]
+    )
+    finding = f"{run.baseline}'s best mean is reached by {told}. " if told else ""
+    note = "Lines are means over seeds, bands run from the lowest seed to the highest."
+    return Card(title, finding + note, frame, charts.curves(frame, run.variants, axis(run)))
+
+
+USUAL = {"trial", "attempt", "step", "time", "epoch", "seconds", "n_parameters", "seed"}
+SPLITS = ("train_", "validation_", "test_")
+MOST_PANELS = 12
+
+
+def readings(run: Run) -> Card | None:
+    """What modules told about themselves: a learned momentum, evaluations of a vector field."""
+    who = compare.confirmed(run)[["trial", "contender"]]
+    rows = run.curves.merge(who, on="trial")
+    names = [str(n) for n in rows.select_dtypes("number") if _reading(run, str(n))]
+    names = [n for n in names if rows[n].notna().any()]
+    if not names:
+        return None
+    long = rows.melt(["contender", "variant", "control", "step"], names[:MOST_PANELS], "name")
+    frame = _over_seeds(long.dropna(subset="value"), "step")
+    told = f" The first {MOST_PANELS} of {len(names)}." if len(names) > MOST_PANELS else ""
+    note = f"Means over seeds of the confirmed runs, bands from lowest to highest.{told}"
+    chart = charts.panels(frame, run.variants, "step", "epoch")
+    return Card("Readings over the epochs", note, frame, chart)
+
+
+def _reading(run: Run, name: str) -> bool:
+    return name not in USUAL and name != run.metric and not name.startswith(SPLITS)
+
+
+def _over_seeds(long: pd.DataFrame, across: str) -> pd.DataFrame:
+    long["value"] = pd.to_numeric(long["value"]).astype("float64")
+    key = ["contender", "variant", "control", "name", across]
+    groups = long.groupby(key, dropna=False, sort=False)["value"]
+    return groups.agg(mean="mean", low="min", high="max", seeds="count").reset_index()
+
+
+def series(run: Run) -> Card | None:
+    """Metrics that are lists: how the gradient flows back in time, a spectrum."""
+    who = compare.confirmed(run)[["trial", "contender", "variant", "control"]]
+    long = run.series.merge(who, on="trial")
+    if long.empty:
+        return None
+    names = long["name"].unique()[:MOST_PANELS]
+    last = long.groupby(["trial", "name"])["epoch"].transform("max")
+    long = long[long["name"].isin(names) & (long["epoch"] == last)]
+    frame = _over_seeds(long, "index")
+    note = (
+        "One number per position (a time step, an eigenvalue); means over the seeds of the "
+        "confirmed runs, bands from lowest to highest. A panel that spans decades is logarithmic."
+    )
+    return Card("Series", note, frame, charts.panels(frame, run.variants, "index", "position"))

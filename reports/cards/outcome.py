@@ -1,0 +1,48 @@
+"""Cards on what came out of the confirmation."""
+
+from __future__ import annotations
+
+from .. import comparison as compare
+from ..card import Card
+from ..charts import outcome as charts
+from ..run import Run
+
+
+def confirmed(run: Run) -> Card:
+    """The test metric of every confirmed seed, with each contender's mean and interval."""
+    title, seeds = f"Confirmed test {run.metric}", compare.confirmed(run)
+    if seeds.empty:
+        return Card(title, "No confirmation has finished yet.", seeds)
+    columns = ["contender", "variant", "control", "seed", "value"]
+    table = compare.contenders(run)
+    means = table[table["seeds"] > 0]
+    chart = charts.confirmed(
+        seeds[columns],
+        means[["contender", "variant", "control", "test", "low", "high"]],
+        run.variants,
+        f"test {run.metric}",
+    )
+    finding = (
+        "Each dot is one seed, trained afresh with the best configuration of the search; the "
+        "diamond is the mean, the bar its 95% interval. Controls are hollow and dashed."
+    )
+    return Card(title, finding, seeds[columns].reset_index(drop=True), chart)
+
+
+def gains(run: Run) -> Card:
+    """Every difference of interest, with its interval, against zero."""
+    table = compare.differences(run)
+    shown = table[table["seeds"] > 0]
+    shown = shown.assign(comparison=shown["left"] + " − " + shown["right"])
+    if shown.empty:
+        return Card("Gains", "No two contenders share a confirmed seed yet.", shown)
+    who = compare.contenders(run).set_index("contender")[["variant", "control"]]
+    shown = shown.join(who, on="left").reset_index(drop=True)
+    clear = shown[shown["verdict"] != compare.UNDECIDED]
+    finding = f"Clear enough for a verdict: {len(clear)} of {len(shown)}."
+    return Card(
+        "Gains, paired by seed",
+        f"{finding} Right of zero, the first named is better; bars are 95% intervals.",
+        shown,
+        charts.gains(shown, run.variants, f"gain in test {run.metric}"),
+    )

@@ -1,0 +1,1 @@
+"""Charts, in altair: each function draws one frame and computes nothing."""

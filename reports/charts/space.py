@@ -1,0 +1,208 @@
+"""What the search found out about parameters, budgets and slots: charts that compute nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+
+from ..card import Chart
+from .theme import DOT, colours, gradient, stacked, whole
+
+
+def momentum_map(
+    cells: pd.DataFrame, axes: tuple[str, str], kinds: tuple[str, str], metric: str, best: str
+) -> Chart:
+    """Best value found in each cell of momentum and step size, a panel per variant.
+
+    Args:
+        cells: `variant, left, right, bottom, top, value, trials`.
+        axes: titles of the two axes.
+        kinds: "linear" or "log", of each.
+        metric: title of the colours.
+        best: "maximize" or "minimize": the dark end is the worse one.
+    """
+    palette = alt.Scale(scheme="viridis", reverse=best == "minimize", zero=False)
+    scales = [alt.Scale(type="log", nice=False) if k == "log" else _tight() for k in kinds]
+    panels = [
+        alt.Chart(own, title=str(variant))
+        .mark_rect(stroke=None)
+        .encode(
+            x=alt.X("left:Q", title=axes[0], scale=scales[0], axis=alt.Axis(tickCount=5)),
+            x2="right:Q",
+            y=alt.Y("bottom:Q", title=axes[1], scale=scales[1], axis=alt.Axis(tickCount=5)),
+            y2="top:Q",
+            color=alt.Color("value:Q", title=metric, scale=palette, legend=gradient(metric)),
+            tooltip=[alt.Tooltip(f"{c}:Q", format=".4~g") for c in ("left", "bottom", "value")]
+            + ["trials:Q"],
+        )
+        .properties(width=250, height=220)
+        for variant, own in cells.groupby("variant", sort=False)
+    ]
+    return alt.concat(*panels, columns=3, spacing=24)
+
+
+def _tight() -> alt.Scale:
+    return alt.Scale(zero=False, nice=False)
+
+
+def parallel(
+    lines: pd.DataFrame, ticks: pd.DataFrame, order: Sequence[str], variants: Sequence[str]
+) -> Chart:
+    """Parallel coordinates: a line per trial across its parameters, the best tenth in front.
+
+    Args:
+        lines: `variant, trial, parameter, place, at, value, good`, `place` from 0 to 1.
+        ticks: `variant, parameter, place, text`: what the ends of each axis stand for.
+        order: the parameters, left to right.
+        variants: in the order of their colours.
+    """
+    x = alt.X("parameter:N", sort=list(order), title=None, axis=alt.Axis(labelAngle=0, ticks=False))
+    y = alt.Y("place:Q", axis=None, scale=alt.Scale(domain=[-0.04, 1.04], nice=False))
+    colour = alt.Color("variant:N", scale=colours(variants))
+    tips = ["variant:N", "trial:Q", alt.Tooltip("value:Q", format=".4~f")]
+    panels = []
+    for variant in [v for v in variants if v in set(lines["variant"])]:
+        own, base = lines[lines["variant"] == variant], {"x": x, "y": y, "color": colour}
+        layers = [
+            alt.Chart(own[own["good"] == good])
+            .mark_line(strokeWidth=1.6 if good else 1, opacity=0.9 if good else 0.16)
+            .encode(**base, detail="trial:N", tooltip=tips)
+            for good in (False, True)
+        ]
+        ends = [
+            alt.Chart(ticks[(ticks["variant"] == variant) & (ticks["place"] == end)])
+            .mark_text(fontSize=10, opacity=0.8, dy=down)
+            .encode(x=x, y=y, text="text:N")
+            for end, down in ((0.0, 10), (1.0, -10))
+        ]
+        title = f"{variant}: the best tenth in full"
+        panels.append(
+            alt.layer(*layers, *ends).properties(title=title, width="container", height=190)
+        )
+    return stacked(panels)
+
+
+def importances(parts: pd.DataFrame, variants: Sequence[str]) -> Chart:
+    """Share of importance by parameter with its stability, a panel per variant.
+
+    Args:
+        parts: `variant, parameter, share, low, high, beyond_chance`, best first in each variant.
+        variants: in the order of their colours.
+    """
+    x = alt.X("share:Q", title="share of importance", axis=alt.Axis(format="%", tickCount=4))
+    x["scale"] = alt.Scale(domain=[0, 1])
+    panels = []
+    for variant in [v for v in variants if v in set(parts["variant"])]:
+        own = parts[parts["variant"] == variant]
+        y = alt.Y("parameter:N", sort=own["parameter"].tolist(), title=None)
+        base = alt.Chart(own, title=variant)
+        strength = alt.condition("datum.beyond_chance", alt.value(0.9), alt.value(0.3))
+        bars = base.mark_bar(height=12).encode(
+            x=x,
+            y=y,
+            color=alt.Color("variant:N", scale=colours(variants), legend=None),
+            opacity=strength,
+            tooltip=["parameter:N", *(alt.Tooltip(f"{c}:Q", format=".2f") for c in PART)],
+        )
+        spread = base.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q"), x2="high:Q", y=y)
+        panels.append(alt.layer(bars, spread).properties(width=250, height=24 * len(own)))
+    return alt.concat(*panels, columns=3, spacing=24)
+
+
+PART = ("share", "low", "high")
+
+
+def budget(frame: pd.DataFrame, variants: Sequence[str], axis: str) -> Chart:
+    """Expected best value after so many trials drawn independently.
+
+    Args:
+        frame: `variant, trials, expected`.
+        variants: in the order of their colours.
+        axis: title of the value axis.
+    """
+    last = int(frame["trials"].max())
+    x = alt.X("trials:Q", title="trials", axis=whole(last), scale=_tight())
+    chart: alt.Chart = (
+        alt.Chart(frame)
+        .mark_line(strokeWidth=2, point=last <= 60)
+        .encode(
+            x=x,
+            y=alt.Y("expected:Q", title=f"expected best {axis}", scale=alt.Scale(zero=False)),
+            color=alt.Color("variant:N", scale=colours(variants)),
+            tooltip=["variant:N", "trials:Q", alt.Tooltip("expected:Q", format=".4~f")],
+        )
+        .properties(width="container", height=240)
+    )
+    return chart
+
+
+def front(points: pd.DataFrame, variants: Sequence[str], value: str, cost: str) -> Chart:
+    """Value against cost, with each variant's efficient trials joined by steps.
+
+    Args:
+        points: `variant, trial, value, cost, efficient`.
+        variants: in the order of their colours.
+        value: title of the value axis.
+        cost: title of the cost axis.
+    """
+    x = alt.X("cost:Q", title=cost, axis=alt.Axis(tickCount=6), scale=alt.Scale(zero=False))
+    y = alt.Y("value:Q", title=value, scale=alt.Scale(zero=False, padding=12))
+    colour = alt.Color("variant:N", scale=colours(variants))
+    tips = ["variant:N", "trial:Q", alt.Tooltip("value:Q", format=".4~f"), "cost:Q"]
+    ends = points[points["efficient"]]
+    return alt.layer(
+        alt.Chart(points[~points["efficient"]])
+        .mark_point(size=25, filled=True, opacity=0.3)
+        .encode(x=x, y=y, color=colour, tooltip=tips),
+        alt.Chart(ends)
+        .mark_line(interpolate="step-after", strokeWidth=2)
+        .encode(x=x, y=y, color=colour),
+        alt.Chart(ends).mark_point(**DOT).encode(x=x, y=y, color=colour, tooltip=tips),
+    ).properties(width="container", height=300)
+
+
+def slots(bars: pd.DataFrame, variants: Sequence[str]) -> Chart:
+    """Which trial was on which slot, when.
+
+    Args:
+        bars: `slot, start, end, variant, phase, trial, state`, in minutes from the start.
+        variants: in the order of their colours.
+    """
+    faded = alt.condition("datum.phase == 'confirm'", alt.value(0.95), alt.value(0.55))
+    chart: alt.Chart = (
+        alt.Chart(bars)
+        .mark_bar(stroke="currentColor", strokeWidth=0.3 if len(bars) < 500 else 0)
+        .encode(
+            x=alt.X("start:Q", title="minutes since the start"),
+            x2="end:Q",
+            y=alt.Y("slot:O", title="slot", axis=alt.Axis(grid=False, ticks=False)),
+            color=alt.Color("variant:N", scale=colours(variants)),
+            opacity=faded,
+            tooltip=["variant:N", "phase:N", "trial:Q", "state:N", "start:Q", "end:Q"],
+        )
+        .properties(width="container", height=max(60, 26 * bars["slot"].nunique()))
+    )
+    return chart
+
+
+def busy(frame: pd.DataFrame, variants: Sequence[str]) -> Chart:
+    """How many slots each variant kept busy over time: for more trials than bars could show.
+
+    Args:
+        frame: `minute, variant, busy`.
+        variants: in the order of their colours.
+    """
+    chart: alt.Chart = (
+        alt.Chart(frame)
+        .mark_area(interpolate="step", opacity=0.8)
+        .encode(
+            x=alt.X("minute:Q", title="minutes since the start"),
+            y=alt.Y("busy:Q", title="slots busy", stack="zero"),
+            color=alt.Color("variant:N", scale=colours(variants)),
+            tooltip=["variant:N", "minute:Q", alt.Tooltip("busy:Q", format=".2f")],
+        )
+        .properties(width="container", height=180)
+    )
+    return chart

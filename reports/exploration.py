@@ -1,0 +1,250 @@
+"""Run -> what its searches tell about parameters, budgets, costs and slots."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .comparison import STATES, searched
+from .frames import rows
+from .run import Run, remembered
+from .statistics import efficient, expected_best, hypervolume, importance
+
+ENOUGH = 20  # trials from which the importance of parameters is asked
+INDEPENDENT = ("random", "qmc")  # samplers whose trials do not learn from each other
+MOMENTUM, STEP = ("momentum", "mu"), ("step", "step_size", "s")  # what the two may be called
+CELLS = 8  # of the heat map, each way
+
+
+@remembered
+def ended(run: Run) -> pd.DataFrame:
+    """The search trials that ended, numbered within their variant, states in plain words.
+
+    The columns of `run.trials`, `order`, and `score`: higher is better, pruned below complete.
+    """
+    trials = run.trials[run.trials["phase"] == "search"]
+    trials = trials.assign(order=trials.groupby("variant").cumcount() + 1)
+    trials = trials[trials["state"].isin(STATES)]
+    return trials.assign(state=trials["state"].map(STATES))
+
+
+def kind(spec: dict[str, Any]) -> str:
+    """The axis that suits a distribution: linear, log or choice."""
+    attributes = spec["attributes"]
+    if "choices" in attributes:
+        return "choice"
+    return "log" if attributes.get("log") else "linear"
+
+
+def units(run: Run, variant: str, trials: pd.DataFrame) -> pd.DataFrame:
+    """Each searched parameter between the ends of its range as 0 to 1; a choice as its text."""
+    columns = {
+        name: _unit(trials[f"param.{name}"], spec)
+        for name, spec in searched(run, variant).items()
+        if f"param.{name}" in trials and trials[f"param.{name}"].notna().any()
+    }
+    return pd.DataFrame(columns, index=trials.index)
+
+
+def _unit(column: pd.Series[Any], spec: dict[str, Any]) -> pd.Series[Any]:
+    if kind(spec) == "choice":
+        return column.astype("str")
+    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    low, high = (float(spec["attributes"][end]) for end in ("low", "high"))
+    if kind(spec) == "log":
+        numbers = numbers.map(math.log, na_action="ignore")
+        low, high = math.log(low), math.log(high)
+    width = high - low if high > low else 1.0
+    return ((numbers - low) / width).clip(0.0, 1.0)
+
+
+def scores(run: Run, trials: pd.DataFrame) -> pd.Series[float]:
+    """Higher is better; pruned trials lie below all complete ones, in their own order."""
+    score = trials["value"] * run.sign
+    full = trials["state"] == "complete"
+    span = float(score.max() - score.min()) + 1.0
+    return score.where(full, score - span)
+
+
+def importances(run: Run) -> pd.DataFrame:
+    """Which parameters tell a variant's best trials from all of its trials.
+
+    Columns `variant, parameter, share, low, high, divergence, chance, beyond_chance, trials`; a
+    variant of fewer than 20 trials is left out.
+    """
+    found = []
+    for variant in run.variants:
+        trials = _valued(run, variant)
+        cells = units(run, variant, trials)
+        if len(trials) < ENOUGH or cells.empty:
+            continue
+        for part in importance(cells, scores(run, trials).to_numpy()):
+            beyond = {"beyond_chance": part.divergence > part.chance, "trials": len(trials)}
+            found.append({"variant": variant} | vars(part) | beyond)
+    columns = ["variant", "parameter", "share", "low", "high", "divergence", "chance"]
+    return pd.DataFrame(found, columns=[*columns, "beyond_chance", "trials"])
+
+
+def _valued(run: Run, variant: str) -> pd.DataFrame:
+    trials = ended(run)
+    return trials[(trials["variant"] == variant) & trials["value"].notna()]
+
+
+def expected(run: Run) -> pd.DataFrame:
+    """Expected best value of n independent trials: `variant, trials, expected`.
+
+    Of an adaptive sampler only its random start counts.
+    """
+    frames = []
+    for variant in run.variants:
+        score = _independent(run, variant).dropna()
+        if len(score) > 1:
+            best = expected_best(score.to_numpy()) * run.sign
+            ns = np.arange(1, len(score) + 1)
+            frames.append(pd.DataFrame({"variant": variant, "trials": ns, "expected": best}))
+    empty = pd.DataFrame(columns=["variant", "trials", "expected"])
+    return pd.concat(frames, ignore_index=True) if frames else empty
+
+
+def _independent(run: Run, variant: str) -> pd.Series[float]:
+    trials = ended(run)
+    own = trials[trials["variant"] == variant]
+    sampler = run.plan.get("sampler") or {}
+    name, start = sampler.get("name"), int(sampler.get("n_startup_trials") or 0)
+    own = own if name in INDEPENDENT else own[own["order"] <= start]
+    return own["value"] * run.sign
+
+
+def momentum_axes(run: Run, variant: str) -> tuple[str, str] | None:
+    """What a variant calls its momentum and its step size, if it searches both."""
+    names = {
+        name for name, spec in searched(run, variant).items() if "choices" not in spec["attributes"]
+    }
+    found = [next((n for n in group if n in names), None) for group in (MOMENTUM, STEP)]
+    return (found[0], found[1]) if found[0] and found[1] else None
+
+
+def momentum_cells(run: Run) -> pd.DataFrame:
+    """Best completed value in each cell of momentum and step size.
+
+    Columns `variant, left, right, bottom, top, value, trials`: momentum to the right, step upwards.
+    """
+    parts = [_cells(run, v, axes) for v in run.variants if (axes := momentum_axes(run, v))]
+    empty = pd.DataFrame(columns=["variant", "left", "right", "bottom", "top", "value", "trials"])
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled, ignore_index=True) if filled else empty
+
+
+def _cells(run: Run, variant: str, axes: tuple[str, str]) -> pd.DataFrame:
+    trials = _valued(run, variant)
+    trials = trials[trials["state"] == "complete"]
+    specs, place = searched(run, variant), units(run, variant, trials)
+    if not {*axes} <= {*place}:
+        return trials.head(0)
+    cell = (place[list(axes)].astype("float64") * CELLS).clip(upper=CELLS - 1).astype("int64")
+    score = (trials["value"] * run.sign).groupby([cell[axes[0]], cell[axes[1]]])
+    best = score.agg(["max", "size"]).reset_index()
+    edges = [_edges(specs[name]) for name in axes]
+    across, up = (best[name].to_numpy() for name in axes)
+    return pd.DataFrame(
+        {
+            "variant": variant,
+            "left": edges[0][across],
+            "right": edges[0][across + 1],
+            "bottom": edges[1][up],
+            "top": edges[1][up + 1],
+            "value": best["max"] * run.sign,
+            "trials": best["size"],
+        }
+    )
+
+
+def _edges(spec: dict[str, Any]) -> Any:
+    low, high = (float(spec["attributes"][end]) for end in ("low", "high"))
+    between = np.geomspace if kind(spec) == "log" else np.linspace
+    return between(low, high, CELLS + 1)
+
+
+def front(run: Run) -> pd.DataFrame:
+    """Value against the space's second metric: `variant, trial, value, cost, efficient`."""
+    trials, column = ended(run), f"metric.{run.cost}"
+    if not run.cost or column not in trials:
+        return pd.DataFrame(columns=["variant", "trial", "value", "cost", "efficient"])
+    points = trials.assign(cost=pd.to_numeric(trials[column], errors="coerce"))
+    points = points[points["state"] == "complete"].dropna(subset=["value", "cost"])
+    points = points[["variant", "trial", "value", "cost"]].assign(efficient=False)
+    for _, own in points.groupby("variant"):
+        points.loc[own.index, "efficient"] = efficient(own["value"] * run.sign, own["cost"])
+    return points.reset_index(drop=True)
+
+
+def hypervolumes(run: Run, points: pd.DataFrame) -> dict[str, float]:
+    """Share of the box around all points that each variant's trials dominate."""
+    gain = points["value"] * run.sign
+    floor, ceiling = float(gain.min()), float(points["cost"].max())
+    box = (float(gain.max()) - floor) * (ceiling - float(points["cost"].min()))
+    return {
+        str(variant): hypervolume(own["value"] * run.sign, own["cost"], (floor, ceiling)) / box
+        for variant, own in points.groupby("variant", sort=False)
+        if box > 0
+    }
+
+
+def occupation(run: Run) -> pd.DataFrame:
+    """When each trial ran, on which slot; slots are told apart by time, not by machine.
+
+    Columns `slot, start, end` (minutes from the first start), `variant, phase, trial, state`.
+    """
+    known = run.trials.dropna(subset=["started", "seconds"]).sort_values("started")
+    if known.empty:
+        return pd.DataFrame(columns=["slot", "start", "end", *_WHO])
+    start = (known["started"] - known["started"].iloc[0]).dt.total_seconds() / 60
+    bars = known[_WHO].assign(start=start, end=start + known["seconds"] / 60)
+    bars["state"] = bars["state"].str.lower()
+    return bars.assign(slot=_placed(bars)).reset_index(drop=True)
+
+
+_WHO = ["variant", "phase", "trial", "state"]
+GRACE = 0.02 / 60  # minutes by which a trial's clock may run into the next one's
+
+
+def _placed(bars: pd.DataFrame) -> list[int]:
+    """The lowest slot that is free when a trial starts."""
+    free: list[int] = []
+    taken: list[tuple[float, int]] = []
+    slots = []
+    for row in rows(bars):
+        while taken and taken[0][0] <= row["start"] + GRACE:
+            heapq.heappush(free, heapq.heappop(taken)[1])
+        slot = heapq.heappop(free) if free else len(taken) + 1
+        heapq.heappush(taken, (row["end"], slot))
+        slots.append(slot)
+    return slots
+
+
+def utilization(run: Run, bars: pd.DataFrame) -> float:
+    """Share of the slots that were busy, over the time in which anything ran."""
+    slots = run.plan.get("concurrency") or (bars["slot"].max() if len(bars) else 0)
+    spans = bars.sort_values("start")
+    before = spans["end"].cummax().shift(fill_value=0.0)
+    idle = (spans["start"] - before).clip(lower=0.0).sum()
+    wall = float(bars["end"].max() - idle) if len(bars) else 0.0
+    used = float((bars["end"] - bars["start"]).sum())
+    return used / (wall * slots) if wall > 0 and slots else math.nan
+
+
+def occupation_by_time(bars: pd.DataFrame, bins: int = 200) -> pd.DataFrame:
+    """How many slots each variant kept busy on average, by bin: `minute, variant, busy`."""
+    edges = np.linspace(0.0, float(bars["end"].max()), bins + 1)
+    width = edges[1] - edges[0]
+    parts = []
+    for variant, own in bars.groupby("variant", sort=False):
+        start, end = own["start"].to_numpy()[:, None], own["end"].to_numpy()[:, None]
+        overlap = np.minimum(end, edges[None, 1:]) - np.maximum(start, edges[None, :-1])
+        share = overlap.clip(0.0).sum(axis=0) / width
+        parts.append(pd.DataFrame({"minute": edges[:-1], "variant": variant, "busy": share}))
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,138 @@
+"""Laws of the health checks: each fires on its planted fault, and clean sweeps stay quiet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from momentune.reports import concerns, load_run
+
+
+def searched(
+    made: Any,
+    value: Callable[[dict[str, float], float], float],
+    trials: int = 60,
+    fails: Callable[[dict[str, float]], bool] = lambda params: False,
+    early: Callable[[float, float], float] = lambda last, noise: last - 0.2,
+) -> None:
+    """Both variants searched at random; `value` maps parameters and a noise to a value."""
+    rng = np.random.default_rng(0)
+    for variant in ("lstm", "momentum_lstm"):
+        for _ in range(trials):
+            params = {"lr": float(10 ** rng.uniform(-3, -1.523)), "hidden_size": 32.0}
+            params["hidden_size"] = int(rng.choice([16, 24, 32, 40, 48, 56, 64]))
+            if variant != "lstm":
+                params |= {"momentum": float(rng.uniform(0, 0.95)), "step": rng.uniform(0.1, 2)}
+            last = value(params, float(rng.normal()))
+            curve = [last - 0.3, last - 0.25, last - 0.2, early(last, float(rng.normal())), last]
+            if fails(params):
+                made.trial(variant, params=params, state="FAIL", reason="diverged")
+            else:
+                made.trial(variant, params=params, curve=curve)
+
+
+def middle(params: dict[str, float], noise: float) -> float:
+    """Best at lr 0.005; nothing else matters."""
+    return 0.9 - 0.1 * (np.log10(params["lr"]) + 2.3) ** 2 + 0.001 * noise
+
+
+def test_a_clean_sweep_is_quiet(make_sweep: Any) -> None:
+    assert concerns(load_run(make_sweep(trials=24).path)) == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_clean_searches_are_quiet(writer: Any, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    made = writer(trials=15, scheduler={"name": "none"}, concurrency=1)
+    for variant in ("lstm", "momentum_lstm"):
+        for _ in range(15):
+            params = {"lr": float(10 ** rng.uniform(-3, -1.523)), "hidden_size": 40}
+            value = middle(params, 3 * float(rng.normal()))
+            made.trial(variant, params=params, curve=[value], cost=6.0)
+        made.tested(variant, list(rng.normal(0.9, 0.01, 5)))
+    made.tested("momentum_lstm", list(rng.normal(0.9, 0.01, 5)), control="no_momentum")
+    assert concerns(load_run(made.path)) == []
+
+
+def found(made: Any, words: str) -> list[str]:
+    return [sentence for sentence in concerns(load_run(made.path)) if words in sentence]
+
+
+def test_a_best_value_at_the_border(writer: Any) -> None:
+    made = writer()
+    searched(made, lambda params, noise: 0.5 + 0.2 * np.log10(params["lr"]) / 3 + 1e-4 * noise)
+    told = found(made, "high end of the range of lr (0.03)")
+    assert len(told) == 2
+
+
+def test_zero_is_no_border(writer: Any) -> None:
+    made = writer()
+    searched(made, lambda p, noise: 0.9 - 0.1 * p.get("momentum", 0.5) + 1e-4 * noise)
+    assert found(made, "range of momentum") == []
+
+
+def test_a_parameter_without_effect(writer: Any) -> None:
+    made = writer()
+    searched(made, middle, trials=120)
+    assert any("hidden_size" in s and "lr" not in s for s in found(made, "No effect of"))
+
+
+def test_no_parameter_is_called_idle_in_a_short_search(writer: Any) -> None:
+    made = writer()
+    searched(made, middle, trials=30)
+    assert found(made, "No effect of") == []
+
+
+def test_an_early_order_that_says_nothing(writer: Any) -> None:
+    made = writer()
+    searched(made, middle, trials=30, early=lambda last, noise: 0.5 + 0.01 * noise)
+    assert len(found(made, "good trials may have been pruned")) == 2
+
+
+def test_an_early_order_that_holds(writer: Any) -> None:
+    made = writer()
+    searched(made, middle, trials=30)
+    assert found(made, "pruned") == []
+
+
+def test_failures_in_one_region(writer: Any) -> None:
+    made = writer()
+    searched(made, middle, fails=lambda params: params["lr"] > 0.015)
+    told = found(made, "The failures of")
+    assert [("high lr" in s) for s in told] == [True, True]
+
+
+def test_failures_everywhere(writer: Any) -> None:
+    made = writer()
+    searched(made, middle, fails=lambda params: int(params["lr"] * 1e7) % 5 == 0)
+    assert found(made, "The failures of") == []
+
+
+def test_a_test_metric_far_below_validation(writer: Any) -> None:
+    made = writer()
+    for seed, test in enumerate([0.90, 0.91, 0.92], start=100):
+        made.trial("lstm", "confirm", seed=seed, curve=[0.99 + 0.001 * (seed % 3)], test=test)
+    assert len(found(made, "the configuration fits the validation data better")) == 1
+
+
+def test_idle_slots(writer: Any) -> None:
+    made = writer(concurrency=8)
+    searched(made, middle, trials=15)
+    assert len(found(made, "The 8 slots were busy")) == 1
+
+
+def test_no_better_than_guessing(writer: Any) -> None:
+    made = writer(space_chance=0.1)
+    made.tested("lstm", [0.09, 0.10, 0.12])
+    made.tested("momentum_lstm", [0.90, 0.91, 0.92])
+    told = found(made, "guessing gives")
+    assert len(told) == 1
+    assert told[0].startswith("lstm ")
+
+
+def test_a_part_of_the_data(writer: Any) -> None:
+    data = {"name": "MNIST", "train": 4000, "validation": 500, "test": 500, "full": 70000}
+    assert len(found(writer(space_data=data), "5,000 of the 70,000 examples of MNIST")) == 1
