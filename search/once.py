@@ -196,6 +196,7 @@ def plan_command(
         data=data,
     )
     made, found = make_plan(loaded, request), loaded.space
+    _epoch_seconds(found, found.variants[0])  # the first one waits for libraries and data
     paces = {variant.name: _epoch_seconds(found, variant) for variant in found.variants}
     with quiet_optuna():
         expected, timeline = forecast(made, found, paces)

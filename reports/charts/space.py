@@ -60,7 +60,7 @@ def parallel(
     """
     x = alt.X("parameter:N", sort=list(order), title=None, axis=alt.Axis(labelAngle=0, ticks=False))
     y = alt.Y("place:Q", axis=None, scale=alt.Scale(domain=[-0.04, 1.04], nice=False))
-    colour = alt.Color("variant:N", scale=colours(variants))
+    colour = alt.Color("variant:N", scale=colours(variants), legend=None)
     tips = ["variant:N", "trial:Q", alt.Tooltip("value:Q", format=".4~f")]
     panels = []
     for variant in [v for v in variants if v in set(lines["variant"])]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -16,15 +17,19 @@ pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="/usr/bin/chromium
 
 def browse(page: Path, profile: Path, width: int) -> tuple[str, str]:
     """The page's DOM once its charts are drawn, and what the browser logged."""
+    done = run(page.as_uri(), profile, width, "--dump-dom")
+    return done.stdout, done.stderr
+
+
+def run(page: str, profile: Path, width: int, *wanted: str) -> subprocess.CompletedProcess[str]:
     command = [
         str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
         "--no-first-run", "--disable-background-networking", "--disable-component-update",
         "--disable-sync", "--disable-dev-shm-usage", f"--user-data-dir={profile}",
         f"--window-size={width},3000", "--virtual-time-budget=8000", "--enable-logging=stderr",
-        "--dump-dom", page.as_uri(),
+        *wanted, page,
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    return done.stdout, done.stderr
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
 
 
 @pytest.fixture(scope="module", params=[1440, 390])
@@ -49,3 +54,53 @@ def test_every_chart_is_drawn(seen: tuple[str, str]) -> None:
 def test_every_panel_and_every_contender_is_there(seen: tuple[str, str]) -> None:
     for text in ("lr (log)", "hidden_size", "momentum_lstm/no_momentum", "test accuracy"):
         assert f">{text}</text>" in seen[0]
+
+
+DRIVER = """
+(async () => {
+  const tell = [], wait = () => new Promise((done) => setTimeout(done, 50));
+  const cells = (n) => [...document.querySelectorAll(`#trials tbody td:nth-child(${n})`)]
+    .map((cell) => cell.textContent);
+  const heads = [...document.querySelectorAll("#trials th")];
+  const column = heads.findIndex((head) => head.textContent === "value") + 1;
+  heads[column - 1].firstChild.click(); await wait();
+  tell.push(["up", heads[column - 1].getAttribute("aria-sort"), cells(column)]);
+  heads[column - 1].firstChild.click(); await wait();
+  tell.push(["down", heads[column - 1].getAttribute("aria-sort"), cells(column)]);
+  const filter = document.getElementById("filter");
+  filter.value = "momentum_lstm PRUNED"; filter.dispatchEvent(new Event("input")); await wait();
+  tell.push(["filtered", document.getElementById("shown").textContent, cells(6)]);
+  const said = document.createElement("pre");
+  said.id = "told"; said.textContent = JSON.stringify(tell); document.body.append(said);
+})();
+"""
+
+
+def test_the_table_of_trials_sorts_and_filters(finished: Path, tmp_path: Path) -> None:
+    """A script at the page's end clicks and types as a reader would, and tells what it saw."""
+    page = (finished / "report" / "index.html").read_text(encoding="utf-8")
+    nonce = re.search(r'script nonce="(\w+)"', page)
+    assert nonce
+    driven = tmp_path / "driven.html"
+    script = f'<script nonce="{nonce[1]}">{DRIVER}</script></body>'
+    driven.write_text(script.join(page.rsplit("</body>", 1)), encoding="utf-8")
+    dom, log = browse(driven, tmp_path / "profile", 1440)
+    told = re.search(r'<pre id="told">(.*?)</pre>', dom)
+    assert told, log
+    up, down, filtered = json.loads(told[1])
+    numbers = [float(value) for value in up[2]]
+    assert (up[1], down[1]) == ("ascending", "descending")
+    assert numbers == sorted(numbers)
+    assert [float(value) for value in down[2]] == sorted(numbers, reverse=True)
+    assert filtered[1] == "6 of 6 shown, 63 in all"
+    assert set(filtered[2]) == {"pruned"}
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_the_page_can_be_photographed(finished: Path, tmp_path: Path, scheme: str) -> None:
+    """At the width of a telephone, in both schemes: a picture with more than one colour."""
+    picture = tmp_path / "page.png"
+    page = (finished / "report" / "index.html").as_uri()
+    run(page, tmp_path / "profile", 390, f"--screenshot={picture}",
+        f"--blink-settings=preferredColorScheme={int(scheme == 'light')}")  # fmt: skip
+    assert picture.stat().st_size > 50_000

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from momentune.search.command import budget, literal, read, seconds
-from momentune.search.plan import BadInput
+from momentune.search.command import budget, literal, load, planned_space, read, seconds
+from momentune.search.launch import Request, make_plan
+from momentune.search.plan import BadInput, check_unchanged
 
 SPACE = """
 from momentune.spaces import Float, Space, Variant
@@ -71,6 +72,16 @@ def test_a_bad_space_file_is_told_before_anything_starts(momentune, tmp_path, na
         (("status", "nowhere"), "no run directory"),
         (("report", "nowhere"), "run directory"),
         (("best", "nowhere"), "no run directory"),
+        (("sweep", "digits-lstm", "--sampler", "grid", "--scale", "paper"), "laptop scale only"),
+        (("sweep", "digits-lstm", "--budget", "nfe"), "METRIC=NUMBER"),
+        (("sweep", "digits-lstm", "--trial-timeout", "soon"), "such as 90s"),
+        (("sweep", "digits-lstm", "--sampler", "nsga2"), "no second objective"),
+        (
+            ("sweep", "digits-lstm", "--deterministic", "--scheduler", "asha"),
+            "depends on the clock",
+        ),
+        (("doctor", "nowhere"), "no run directory"),
+        (("replay", "nowhere", "1"), "no run directory"),
         (("train", "digits-lstm", "--variant", "gru"), "it has: lstm, momentum_lstm"),
         (("train", "digits-lstm", "--variant", "lstm", "--set", "momentum=1"), "hidden_size"),
         (("train", "digits-lstm", "--variant", "lstm", "--set", "lr"), "NAME=VALUE"),
@@ -136,3 +147,31 @@ def test_a_budget_is_read():
     for wrong in ("nfe_forward", "=3", "nfe=0", "nfe=-1", "nfe=inf", "nfe=nan", "nfe=much"):
         with pytest.raises(BadInput, match="METRIC=NUMBER"):
             budget([wrong])
+
+
+SCALED = SPACE.replace(
+    'parameters={"x"', 'paper={"epochs": 7, "parameters": {"x": Float(2, 3)}}, parameters={"x"'
+)
+
+
+def test_a_plan_remembers_the_scale_of_its_space(tmp_path):
+    (tmp_path / "space.py").write_text(SCALED)
+    for scale, epochs, low in (("laptop", 10, 0), ("paper", 7, 2)):
+        loaded = load(str(tmp_path / "space.py"), scale)
+        plan = make_plan(loaded, Request())
+        assert (plan.epochs, plan.space["scale"]) == (epochs, scale)
+        assert planned_space(plan).space.parameters["x"].low == low
+        check_unchanged(plan, planned_space(plan).space)
+
+
+def test_a_plan_is_told_before_it_is_run(momentune, tmp_path):
+    (tmp_path / "space.py").write_text(SCALED)
+    done = momentune("plan", "space.py", "--scale", "paper", "--trials", 4, "--concurrency", 2)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[:1] for line in done.stdout.splitlines()[:3]] == [
+        ["variant"],
+        ["a"],
+        ["b"],
+    ]
+    assert "2 slots" in done.stdout
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,91 @@
+"""Laws of the cards: added by a file, thinned where many, absent where they do not apply."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from momentune.reports import RunError, load_run, write_gallery, write_report
+from momentune.reports.cards import CARDS, every
+from momentune.reports.cards.writing import thinned
+
+OWN = """
+from momentune.reports import Card
+
+def longest(run):
+    frame = run.trials[["trial", "seconds"]].nlargest(3, "seconds")
+    return Card("Longest trials", f"The longest took {frame.seconds.max():.1f} s.", frame)
+
+def broken(run):
+    raise RuntimeError("no luck")
+
+CARDS = {"longest": longest, "broken": broken}
+"""
+
+
+def test_a_file_adds_cards_and_a_broken_one_is_a_note(writer: Any, tmp_path: Path) -> None:
+    made = writer()
+    made.trial("lstm", curve=[0.5])
+    file = tmp_path / "my_cards.py"
+    file.write_text(OWN)
+    with pytest.warns(UserWarning, match="broken"):
+        page = write_report(made.path, cards=[file])
+    text = page.read_text()
+    assert "The longest took 0.3 s." in text
+    assert "This card could not be made (RuntimeError: no luck)." in text
+    assert (page.parent / "tables" / "card_longest.csv").is_file()
+
+
+@pytest.mark.parametrize(("content", "told"), [("x = 1", "CARDS"), ("1 / 0", "division")])
+def test_a_file_without_cards_is_refused(tmp_path: Path, content: str, told: str) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(content)
+    with pytest.raises(RunError, match=told):
+        every([file])
+    with pytest.raises(RunError, match="check the path"):
+        every([tmp_path / "nowhere.py"])
+
+
+@pytest.mark.parametrize("name", ["published", "readings", "series", "front"])
+def test_cards_that_do_not_apply_are_left_out(make_sweep: Any, name: str) -> None:
+    assert CARDS[name](load_run(make_sweep(trials=2, seeds=2).path)) is None
+
+
+def test_thinning_keeps_the_best_and_the_order(make_sweep: Any) -> None:
+    run = load_run(make_sweep(trials=2, seeds=2).path)
+    frame = pd.DataFrame({"value": [float(i % 97) for i in range(1000)]})
+    kept = thinned(frame, run, most=100)
+    assert len(kept) == 100
+    assert set(frame["value"].nlargest(20).index) <= set(kept.index)
+    assert kept.index.is_monotonic_increasing
+
+
+def test_series_are_frames_of_their_own(finished: Path) -> None:
+    run = load_run(finished)
+    assert list(run.series) == ["trial", "epoch", "name", "index", "value"]
+    assert run.series.groupby("trial").size().eq(20).all()  # the missing last one is left out
+    assert "after_gradient_norm" not in run.curves
+
+
+def test_the_gallery_holds_text_and_figures_only(finished: Path, tmp_path: Path) -> None:
+    report = write_gallery(finished, tmp_path / "gallery" / "digits-lstm")
+    suffixes = {file.suffix for file in report.parent.rglob("*") if file.is_file()}
+    assert suffixes == {".md", ".svg", ".csv", ".tex"}
+    figures = [line for line in report.read_text().splitlines() if line.startswith("![")]
+    assert all((report.parent / line.split("](")[1][:-1]).is_file() for line in figures)
+    assert sum(file.stat().st_size for file in report.parent.rglob("*.*")) < 3e6
+
+
+@pytest.mark.slow
+def test_ten_thousand_trials_are_reported_in_a_minute_and_mailed(tmp_path: Path) -> None:
+    benchmark = Path(__file__).parents[1] / "benchmarks" / "report.py"
+    done = subprocess.run([sys.executable, benchmark], capture_output=True, text=True, check=True)
+    size = float(done.stdout.split(" MB")[0].split()[-1])
+    seconds = float(done.stdout.split("both ")[1].split()[0])  # also on a machine that is busy
+    assert size < 10
+    assert seconds < 60
