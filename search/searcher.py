@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from ray.tune import Callback
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -49,6 +50,11 @@ class Bridge:
             return {TRIAL: trial.to_json(), CHECKPOINT: str(checkpoint)}
         over = self.error is not None or self.sweep.stopped or not self.sweep.live
         return Searcher.FINISHED if over else None
+
+    def begun(self, tune_id: str) -> None:
+        """Passes on that a training begins."""
+        if tune_id in self._trials:
+            self._guard(None, self.sweep.begun, self._trials[tune_id].number)
 
     def report(self, tune_id: str, result: dict[str, Any]) -> bool:
         """Passes on the metrics in a Tune result; returns whether the trial goes on."""
@@ -103,6 +109,22 @@ def _lost(error: BaseException | None, told: str) -> Failure:
     reason: Reason = "oom" if "OutOfMemoryError" in kind else "lost"
     message = f"the worker process ended before the training did ({kind})"
     return Failure(reason=reason, message=message, traceback=told)
+
+
+class SweepCallback(Callback):
+    """Tells when a worker is there and its training begins: its start may take long."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+
+    def on_trial_start(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
+    ) -> None:
+        """A worker has taken a trial."""
+        self._bridge.begun(trial.trial_id)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
 
 
 class SweepSearcher(Searcher):

@@ -83,6 +83,11 @@ class Sweep:
         """Nothing runs and nothing is left to start."""
         return not self.live and self.ledger.done
 
+    def begun(self, number: int) -> None:
+        """A trial's training begins now; until then it had only been handed out."""
+        if number in self.live:
+            self.live[number].started = self._clock()
+
     def receive(self, number: int, metrics: Metrics) -> bool:
         """Takes one report of a running trial; returns whether the trial is to go on."""
         live = self.live[number]
