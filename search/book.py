@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -47,6 +49,12 @@ class Book:
 
     def __getitem__(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self.identity(number))
+
+    def trials(self) -> Iterator[Trial]:
+        """All that have begun."""
+        for known in self.study.get_trials(deepcopy=False):
+            if "trial" in known.user_attrs:
+                yield Trial(**known.user_attrs["trial"], index=known.number)
 
     def identity(self, number: int) -> int:
         """What the storage calls a trial."""
@@ -119,3 +127,10 @@ def outcome(failure: Failure | None, spent: timedelta = timedelta()) -> dict[str
         "seconds": round(spent.total_seconds(), 3),
         "traceback": failure.traceback if failure else "",
     }
+
+
+def finite(value: Any) -> Any:
+    """A value that JSON can say: null for a number that is not finite, also inside of a series."""
+    if isinstance(value, list | tuple):
+        return [finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -27,7 +27,7 @@ from filelock import FileLock, Timeout
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
 from optuna.trial import TrialState, create_trial
 
-from .book import Book, identity, outcome
+from .book import Book, finite, identity, outcome
 from .journal import Journal, Log, mend, records
 from .plan import BadInput, Plan
 from .sampling import sampler
@@ -113,8 +113,6 @@ class Ledger:
         for file in (self._metrics, self._journal):
             if file is not None:
                 file.close()
-
-    # What there is
 
     def counts(self, variant: str, phase: Phase) -> dict[TrialState, int]:
         """How many trials of a variant and phase are in each state."""
@@ -203,13 +201,8 @@ class Ledger:
 
     def trial(self, number: int) -> Trial | None:
         """The trial of that number, if it has begun."""
-        for book in self._books.values():
-            for known in book.study.get_trials(deepcopy=False):
-                if known.user_attrs.get("trial", {}).get("number") == number:
-                    return Trial(**known.user_attrs["trial"], index=known.number)
-        return None
-
-    # What happens
+        trials = (trial for book in self._books.values() for trial in book.trials())
+        return next((trial for trial in trials if trial.number == number), None)
 
     def ask(self, variant: str, suggest: Callable[[optuna.Trial], dict[str, Any]]) -> Trial:
         """Starts a search trial: one that waits, or a new one with parameters from the sampler."""
@@ -392,7 +385,7 @@ class Ledger:
             "step": step,
             "time": round(datetime.now(UTC).timestamp(), 3),
         }
-        line = own | {n: _finite(value) for n, value in metrics.items() if n not in own}
+        line = own | {n: finite(value) for n, value in metrics.items() if n not in own}
         self._metrics.append([json.dumps(line, allow_nan=False, default=str)])
         self._spend(trial.number, line)
 
@@ -406,10 +399,3 @@ class Ledger:
     def _used_up(self, variant: str) -> bool:
         shares = {n: most / len(self.plan.variants) for n, most in self.plan.budget.items()}
         return any(self._spent[variant, name] >= share for name, share in shares.items())
-
-
-def _finite(value: Any) -> Any:
-    """A value that JSON can say: null for a number that is not finite, also inside of a series."""
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
