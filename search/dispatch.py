@@ -33,7 +33,7 @@ os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
 import ray
 from ray import cloudpickle, tune
 
-from .searcher import Bridge, SweepScheduler, SweepSearcher
+from .searcher import Bridge, SweepCallback, SweepScheduler, SweepSearcher
 from .sweep import Sweep
 from .trainable import Training
 
@@ -138,7 +138,13 @@ def run_on_ray(
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
     trainable = tune.with_resources(
-        tune.with_parameters(Training, space=sweep.space, data=plan.data, folder=code),
+        tune.with_parameters(
+            Training,
+            space=sweep.space,
+            data=plan.data,
+            folder=code,
+            timeout=plan.trial_timeout,
+        ),
         {"cpu": plan.cpus, "gpu": plan.gpus},
     )
     tuner = tune.Tuner(
@@ -156,6 +162,7 @@ def run_on_ray(
             storage_path=str((folder / "tune").resolve()),
             # Trainings keep checkpoints of their own.
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            callbacks=[SweepCallback(bridge)],
             stop=_Stopper(lambda: stop() or bridge.error is not None),
             verbose=0,
         ),

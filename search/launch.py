@@ -8,9 +8,9 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import optuna
 from rich.console import Console
 
-from . import environment, sampling, scheduling
+from . import environment, points, sampling, scheduling
 from .ledger import Ledger
 from .plan import BadInput, Plan, check_unchanged, resume_command
 from .progress import shown
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from ..spaces import Loaded
 
 Ending = Literal["done", "interrupted", "out of time"]
+
+_BATCH = 4  # trials that a deterministic sampler draws without hearing of each other
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,14 @@ class Request:
         seeds: fresh seeds to confirm with.
         seed: of the whole sweep.
         sampler: a name of `sampling.SAMPLERS`.
-        scheduler: a name of `scheduling.SCHEDULERS`.
+        scheduler: a name of `scheduling.SCHEDULERS`; None for asha, or none when deterministic.
         concurrency: trials at a time; None for as many as fit.
         cpus: per trial.
         gpus: per trial.
         time_budget: seconds.
+        trial_timeout: seconds for one attempt at a trial.
+        budget: the most that the search may cost, by metric.
+        deterministic: sample so that the order in which trials end changes nothing.
         storage: database URL of the ledger; None for a file in the run directory.
         data: folder of data files.
         address: a Ray cluster; None for this machine.
@@ -63,11 +68,14 @@ class Request:
     seeds: int | None = None
     seed: int = 0
     sampler: str = "tpe"
-    scheduler: str = "asha"
+    scheduler: str | None = None
     concurrency: int | None = None
     cpus: float = 1.0
     gpus: float = 0.0
     time_budget: float | None = None
+    trial_timeout: float | None = None
+    budget: Mapping[str, float] = field(default_factory=dict)
+    deterministic: bool = False
     storage: str | None = None
     data: Path | None = None
     address: str | None = None
@@ -85,23 +93,25 @@ def make_plan(loaded: Loaded, request: Request) -> Plan:
         check_address(request.address)
     if request.data is not None and not request.data.is_dir():
         raise BadInput(f"--data {request.data} is no directory")
-    epochs = request.epochs or space.epochs
+    described = space.to_json()
+    sampling.check_sampler(request.sampler, described)
+    epochs, searches = request.epochs or space.epochs, _searches(request, described)
     created = datetime.now(UTC).isoformat(timespec="milliseconds")
     return Plan(
         name=space.name,
         command=shlex.join(["momentune", *sys.argv[1:]]),
         created=created,
         space={
-            **space.to_json(),
+            **described,
             "reference": loaded.reference,
             "source": loaded.source,
         },
-        trials=request.trials or space.trials,
+        trials=max(searches.values(), default=request.trials or space.trials),
         epochs=epochs,
         seeds=request.seeds or space.seeds,
         seed=request.seed,
         sampler={"name": request.sampler, **sampling.SAMPLERS[request.sampler]},
-        scheduler=scheduling.settings(request.scheduler, epochs),
+        scheduler=scheduling.settings(_scheduler(request), epochs),
         concurrency=_slots(request, hardware),
         cpus=request.cpus,
         gpus=request.gpus,
@@ -112,7 +122,35 @@ def make_plan(loaded: Loaded, request: Request) -> Plan:
         versions=environment.versions(),
         git=environment.revision(Path(__file__).parent),
         hardware=hardware,
+        searches=searches,
+        trial_timeout=request.trial_timeout,
+        budget=dict(request.budget),
+        batch=_BATCH if request.deterministic and request.sampler in sampling.LEARNING else 0,
     )
+
+
+def _searches(request: Request, space: dict[str, Any]) -> dict[str, int]:
+    """The search trials of each variant, where a grid decides them."""
+    if request.sampler != "grid":
+        return {}
+    counts = {v["name"]: len(points.grid(space, v["name"])) for v in space["variants"]}
+    return {name: min(count, request.trials or count) for name, count in counts.items()}
+
+
+def _scheduler(request: Request) -> str:
+    """Which scheduler stops trials early.
+
+    Raises:
+        BadInput: one is asked for that a deterministic sweep cannot have.
+    """
+    if not request.deterministic:
+        return request.scheduler or "asha"
+    if request.scheduler not in (None, "none"):
+        raise BadInput(
+            f"--scheduler {request.scheduler} stops a trial by what others have reported until "
+            "then, which depends on the clock; --deterministic goes with --scheduler none"
+        )
+    return "none"
 
 
 def _slots(request: Request, hardware: dict[str, Any]) -> int:

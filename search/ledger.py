@@ -13,70 +13,32 @@ from __future__ import annotations
 
 import json
 import math
-import os
-from collections import Counter
+import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import optuna
 from filelock import FileLock, Timeout
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
-from optuna.study import StudyDirection
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
 from optuna.trial import TrialState, create_trial
 
+from .book import Book, finite, identity, outcome
+from .journal import Journal, Log, mend, records
 from .plan import BadInput, Plan
 from .sampling import sampler
-from .scheduling import pruner
+from .scheduling import COST, scheduler
 from .trial import PHASES, Failure, Phase, Trial
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 Metrics = dict[str, Any]
 
-
-class _Book:
-    """One study with the states of its trials at hand, so that nothing is counted twice."""
-
-    def __init__(self, study: optuna.Study) -> None:
-        self.study = study
-        trials = study.get_trials(deepcopy=False)
-        self.states = {t.number: t.state for t in trials}
-        # Every state has its place from the start, so that another thread can always read.
-        self.counts = dict.fromkeys(TrialState, 0) | Counter(self.states.values())
-        self.best: tuple[float, int] | None = None
-        for trial in trials:
-            if trial.state is TrialState.COMPLETE and trial.value is not None:
-                self.rank(trial.value, trial.number)
-
-    def __len__(self) -> int:
-        return len(self.states)
-
-    def move(self, number: int, state: TrialState) -> None:
-        """Notes that a trial, perhaps a new one, is in another state now."""
-        if number in self.states:
-            self.counts[self.states[number]] -= 1
-        self.states[number] = state
-        self.counts[state] += 1
-
-    def rank(self, value: float, number: int) -> None:
-        """Keeps the best complete trial; of equal ones, the first."""
-        sign = 1 if self.study.direction is StudyDirection.MAXIMIZE else -1
-        if self.best is None or (sign * value, -number) > (sign * self.best[0], -self.best[1]):
-            self.best = value, number
-
-    def numbers(self, wanted: TrialState) -> list[int]:
-        return [number for number, state in self.states.items() if state is wanted]
-
-    @property
-    def next_index(self) -> int:
-        """What `study.ask` will return: the first that waits, or a new one."""
-        waiting = self.numbers(TrialState.WAITING) if self.counts[TrialState.WAITING] else []
-        return min(waiting, default=len(self))
+_PACE = 1.0  # seconds between two times that everything is put on the disk
 
 
 class Ledger:
@@ -91,18 +53,28 @@ class Ledger:
 
     def __init__(self, folder: Path, plan: Plan, *, writable: bool = False) -> None:
         self.plan = plan
-        self._metrics_path = folder / "metrics.jsonl"
-        self._metrics: IO[bytes] | None = None
         if writable:
-            _mend(folder)
-        self._storage = _storage(folder, plan, writable)
-        self._books: dict[tuple[str, Phase], _Book] = {}
+            mend(folder)
+        self._metrics = Log(folder / "metrics.jsonl") if writable else None
+        self._journal: Journal | None = None
+        self._storage: BaseStorage
+        if "://" in plan.storage:
+            database = RDBStorage(plan.storage, skip_table_creation=not writable)
+            self._storage = get_storage(database)  # with a cache, as every study has it
+        else:
+            self._journal = Journal(folder / plan.storage, writable=writable)
+            self._storage = JournalStorage(self._journal)
+        self._books: dict[tuple[str, Phase], Book] = {}
         self._running: dict[int, tuple[optuna.Trial, Set[int]]] = {}
+        self._synced = -math.inf
+        self._spent: defaultdict[tuple[str, str], float] = defaultdict(float)
         for variant in plan.variants:
             for phase in PHASES:
                 self._open(variant, phase, writable)
+        if plan.budget:
+            for line in records(folder / "metrics.jsonl"):
+                self._spend(line["trial"], line)
         if writable:
-            self._metrics = self._metrics_path.open("ab")
             self.release()
 
     @classmethod
@@ -111,7 +83,7 @@ class Ledger:
         """A ledger that only this process writes; trials left running are released at the end.
 
         Raises:
-            BadInput: another driver works on the run directory.
+            BadInput: another driver works on the run directory, or it cannot be written.
         """
         lock = FileLock(folder / "driver.lock")
         try:
@@ -120,6 +92,11 @@ class Ledger:
             raise BadInput(
                 f"another process is running the sweep in {folder}; wait for it or stop it "
                 f"(`momentune status {folder}` shows its progress)"
+            ) from error
+        except OSError as error:
+            raise BadInput(
+                f"{folder} cannot be written: {error.strerror}; a sweep goes on only where it can "
+                "write, but `momentune status` and `momentune report` read"
             ) from error
         try:
             ledger = cls(folder, plan, writable=True)
@@ -132,11 +109,10 @@ class Ledger:
             lock.release()
 
     def close(self) -> None:
-        """Closes the metrics log."""
-        if self._metrics is not None:
-            self._metrics.close()
-
-    # What there is
+        """Closes its files."""
+        for file in (self._metrics, self._journal):
+            if file is not None:
+                file.close()
 
     def counts(self, variant: str, phase: Phase) -> dict[TrialState, int]:
         """How many trials of a variant and phase are in each state."""
@@ -158,13 +134,23 @@ class Ledger:
 
     def searched(self, variant: str) -> bool:
         """Whether the search of a variant is over."""
-        return self.finished(variant, "search") >= self.plan.trials
+        return self.finished(variant, "search") >= self.planned(variant, "search")
 
     def planned(self, variant: str, phase: Phase) -> int:
-        """How many trials a variant has in a phase; after a search without result, none."""
+        """How many trials a variant has in a phase.
+
+        When its share of the budget is used up, those that it has; after a search without result,
+        none to confirm.
+        """
+        if phase == "search" and self._used_up(variant):
+            return self.made(variant, phase)
         if phase == "confirm" and self.searched(variant) and self.best_value(variant) is None:
             return 0
         return self.plan.planned(variant, phase)
+
+    def spent(self, variant: str, metric: str) -> float:
+        """The sum of a budget's metric over a variant's search so far."""
+        return self._spent[variant, metric]
 
     @property
     def done(self) -> bool:
@@ -196,17 +182,34 @@ class Ledger:
         book = self._books[variant, "search"]
         if book.best is None:
             raise KeyError(f"variant {variant!r} has no complete search trial")
-        chosen = book.study.get_trials(deepcopy=False)[book.best[1]]
-        return dict(chosen.user_attrs["trial"]["params"])
+        return dict(book[book.best[1]].user_attrs["trial"]["params"])
 
-    # What happens
+    def ready(self, variant: str) -> bool:
+        """Whether the next search trial may be asked for: what its sampler is to hear has ended."""
+        book = self._books[variant, "search"]
+        before = self.plan.heard_before(book.next_index)
+        return before is None or book.finished_below(before)
+
+    def next_alone(self, variant: str, phase: Phase) -> bool:
+        """Whether the next trial of a variant and phase waits to run while nothing else does."""
+        failures = self._books[variant, phase].next_attributes.get("failures", [])
+        return bool(failures) and failures[-1]["reason"] == "oom"
+
+    def failures(self, trial: Trial) -> list[dict[str, Any]]:
+        """The failures of a running trial's earlier attempts."""
+        return list(self._running[trial.number][0].user_attrs.get("failures", []))
+
+    def trial(self, number: int) -> Trial | None:
+        """The trial of that number, if it has begun."""
+        trials = (trial for book in self._books.values() for trial in book.trials())
+        return next((trial for trial in trials if trial.number == number), None)
 
     def ask(self, variant: str, suggest: Callable[[optuna.Trial], dict[str, Any]]) -> Trial:
         """Starts a search trial: one that waits, or a new one with parameters from the sampler."""
         book = self._books[variant, "search"]
         index = book.next_index
-        book.study.sampler = sampler(self.plan.sampler, self.plan.seed, variant, index)
-        asked = book.study.ask()
+        book.study.sampler = sampler(self.plan, variant, index)
+        asked = book.ask()
         trial = Trial(
             number=self.plan.search_number(variant, asked.number),
             variant=variant,
@@ -244,9 +247,9 @@ class Ledger:
                 params={} if isinstance(given, Failure) else given,
                 index=index,
             )
-            attributes, state = {"trial": _identity(trial)}, TrialState.WAITING
+            attributes, state = {"trial": identity(trial)}, TrialState.WAITING
             if isinstance(given, Failure):
-                attributes, state = attributes | {"outcome": _outcome(given)}, TrialState.FAIL
+                attributes, state = attributes | {"outcome": outcome(given)}, TrialState.FAIL
             book.study.add_trial(create_trial(state=state, user_attrs=attributes))
             book.move(index, state)
 
@@ -258,28 +261,32 @@ class Ledger:
     def take(self, variant: str) -> Trial:
         """Starts the first confirm trial of a variant that waits."""
         book = self._books[variant, "confirm"]
-        asked = book.study.ask()
+        asked = book.ask()
         known = asked.user_attrs["trial"]
         return self._start(book, asked, Trial(**known, index=asked.number))
 
-    def record(self, trial: Trial, step: int, metrics: Metrics, value: float) -> bool:
+    def record(self, trial: Trial, step: int, metrics: Metrics, *values: float) -> bool:
         """Writes down one report of a running trial; returns whether its scheduler stops it.
 
         Args:
             trial: which.
             step: the epoch, from 1.
             metrics: all of it, for the metrics log.
-            value: the validation objective, for sampler and scheduler.
+            values: the validation objective, and the second one where there is one, for sampler and
+                scheduler.
         """
         self._log(trial, step, metrics)
-        asked, heard = self._running[trial.number]
+        book, (_, heard) = self._books[trial.variant, trial.phase], self._running[trial.number]
+        place = book.identity(trial.index)
         if step not in heard:  # a training that goes on from a checkpoint repeats its last epoch
-            asked.report(value, step)
-        return trial.phase == "search" and asked.should_prune()
+            for cost in values[1:]:
+                self._storage.set_trial_user_attr(place, f"{COST}{step}", cost)
+            self._storage.set_trial_intermediate_value(place, step, values[0])
+        return trial.phase == "search" and book.scheduler.stops(trial.index, step, values)
 
-    def complete(self, trial: Trial, value: float) -> None:
-        """The trial ran to its end and is worth that."""
-        self._end(trial, TrialState.COMPLETE, value=value)
+    def complete(self, trial: Trial, *values: float) -> None:
+        """The trial ran to its end and is worth that, by each objective."""
+        self._end(trial, TrialState.COMPLETE, values)
 
     def prune(self, trial: Trial) -> None:
         """The trial was stopped by its scheduler; its value is that of its last report."""
@@ -291,63 +298,84 @@ class Ledger:
             self._log(trial, int(metrics.get("epoch", 0)), metrics)
         self._end(trial, TrialState.FAIL, failure=failure)
 
+    def retry(self, trial: Trial, failure: Failure) -> None:
+        """The attempt failed, and the trial waits for another one; its checkpoint stays."""
+        asked, _ = self._running.pop(trial.number)
+        told = {"attempt": trial.attempt, "reason": failure.reason, "message": failure.message}
+        asked.set_user_attr("failures", [*asked.user_attrs.get("failures", []), told])
+        self._wait(self._books[trial.variant, trial.phase], trial.index)
+
     def release(self) -> None:
         """Makes every trial that runs wait, to be started again from its checkpoint."""
         for book in self._books.values():
             for index in book.numbers(TrialState.RUNNING):
-                identity = self._storage.get_trial_id_from_study_id_trial_number(
-                    self._storage.get_study_id_from_name(book.study.study_name), index
-                )
-                self._storage.set_trial_state_values(identity, TrialState.WAITING)
-                book.move(index, TrialState.WAITING)
+                self._wait(book, index)
         self._running.clear()
+        self._sync()
+
+    def _wait(self, book: Book, index: int) -> None:
+        self._storage.set_trial_state_values(book.identity(index), TrialState.WAITING)
+        book.move(index, TrialState.WAITING)
 
     def _open(self, variant: str, phase: Phase, writable: bool) -> None:
-        name = self.plan.study_name(variant, phase)
+        name, directions = self.plan.study_name(variant, phase), [self.plan.space["direction"]]
+        if phase == "search" and self.plan.second_objective:
+            directions.append("minimize")
         if writable:
             study = optuna.create_study(
                 study_name=name,
                 storage=self._storage,
-                direction=self.plan.space["direction"],
+                directions=directions,
                 load_if_exists=True,
-                pruner=pruner(self.plan.scheduler),
             )
         else:
             try:
                 study = optuna.load_study(study_name=name, storage=self._storage)
             except KeyError:
                 return  # not begun yet
-        self._books[variant, phase] = _Book(study)
+        judge = scheduler(self.plan.scheduler, self.plan.epochs, study.directions)
+        self._books[variant, phase] = Book(study, self._storage, judge)
 
-    def _start(self, book: _Book, asked: optuna.Trial, trial: Trial) -> Trial:
-        earlier = asked.user_attrs.get("attempt", {"number": 0})
-        trial = replace(trial, attempt=earlier["number"] + 1)
-        if "trial" not in asked.user_attrs:
-            asked.set_user_attr("trial", _identity(trial))
+    def _start(self, book: Book, asked: optuna.Trial, trial: Trial) -> Trial:
+        known = asked.user_attrs
+        failures, attempt = known.get("failures", []), known.get("attempt", {"number": 0})["number"]
+        alone = bool(failures) and failures[-1]["reason"] == "oom"
+        trial = replace(trial, attempt=attempt + 1, alone=alone)
+        if "trial" not in known:
+            asked.set_user_attr("trial", identity(trial))
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         asked.set_user_attr("attempt", {"number": trial.attempt, "started": now})
         book.move(asked.number, TrialState.RUNNING)
-        known = book.study.get_trials(deepcopy=False)[asked.number]
-        self._running[trial.number] = asked, known.intermediate_values.keys()
+        self._running[trial.number] = asked, book[asked.number].intermediate_values.keys()
         return trial
 
     def _end(
         self,
         trial: Trial,
         state: TrialState,
-        value: float | None = None,
+        values: tuple[float, ...] = (),
         failure: Failure | None = None,
     ) -> None:
-        assert self._metrics is not None
-        os.fsync(self._metrics.fileno())  # the metrics are safe before the state says so
         asked, _ = self._running.pop(trial.number)
         started = datetime.fromisoformat(asked.user_attrs["attempt"]["started"])
-        asked.set_user_attr("outcome", _outcome(failure, datetime.now(UTC) - started))
+        asked.set_user_attr("outcome", outcome(failure, datetime.now(UTC) - started))
         book = self._books[trial.variant, trial.phase]
-        book.study.tell(asked, value, state)
+        book.study.tell(asked, values or None, state)
+        self._sync()
         book.move(trial.index, state)
-        if value is not None:
-            book.rank(value, trial.index)
+        if state is TrialState.FAIL:
+            book.scheduler.forget(trial.index)
+        if values:
+            book.rank(values[0], trial.index)
+
+    def _sync(self) -> None:
+        """Puts what happened on the disk, if that is a second ago; metrics before states."""
+        if time.monotonic() < self._synced + _PACE:
+            return
+        for log in (self._metrics, self._journal):
+            if log is not None:
+                log.sync()
+        self._synced = time.monotonic()
 
     def _log(self, trial: Trial, step: int, metrics: Metrics) -> None:
         assert self._metrics is not None
@@ -357,56 +385,17 @@ class Ledger:
             "step": step,
             "time": round(datetime.now(UTC).timestamp(), 3),
         }
-        line = own | {n: _finite(value) for n, value in metrics.items() if n not in own}
-        self._metrics.write(json.dumps(line, allow_nan=False, default=str).encode() + b"\n")
-        self._metrics.flush()
+        line = own | {n: finite(value) for n, value in metrics.items() if n not in own}
+        self._metrics.append([json.dumps(line, allow_nan=False, default=str)])
+        self._spend(trial.number, line)
 
+    def _spend(self, number: int, metrics: Metrics) -> None:
+        variant = self.plan.searching(number)
+        for name in self.plan.budget:
+            cost = 1 if name == "epochs" else metrics.get(name)
+            if variant is not None and isinstance(cost, int | float):
+                self._spent[variant, name] += cost
 
-def _storage(folder: Path, plan: Plan, writable: bool) -> BaseStorage:
-    if "://" in plan.storage:
-        return RDBStorage(plan.storage, skip_table_creation=not writable)
-    return JournalStorage(JournalFileBackend(str(folder / plan.storage)))
-
-
-def _mend(folder: Path) -> None:
-    """Cuts the line that a killed driver left half written, and frees the lock it may have held.
-
-    Optuna's journal reads on past a torn last line, but the next line would be glued to it and be
-    lost with it. Only the holder of the driver's lock comes here, so no living writer is disturbed.
-    """
-    for log in (folder / "journal.log", folder / "metrics.jsonl"):
-        if log.exists():
-            content = log.read_bytes()
-            whole = content.rfind(b"\n") + 1
-            if whole < len(content):
-                os.truncate(log, whole)
-    for stale in folder.glob("journal.log.lock*"):
-        stale.unlink()
-
-
-def _identity(trial: Trial) -> dict[str, Any]:
-    """What the study keeps about a trial besides its attempts and its end."""
-    return {
-        "number": trial.number,
-        "variant": trial.variant,
-        "control": trial.control,
-        "phase": trial.phase,
-        "seed": trial.seed,
-        "epochs": trial.epochs,
-        "params": trial.params,
-    }
-
-
-def _outcome(failure: Failure | None, spent: timedelta = timedelta()) -> dict[str, Any]:
-    """What the study keeps about the end of a trial besides its state."""
-    return {
-        "reason": failure.reason if failure else None,
-        "message": failure.message if failure else "",
-        "step": failure.step if failure else None,
-        "seconds": round(spent.total_seconds(), 3),
-        "traceback": failure.traceback if failure else "",
-    }
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    def _used_up(self, variant: str) -> bool:
+        shares = {n: most / len(self.plan.variants) for n, most in self.plan.budget.items()}
+        return any(self._spent[variant, name] >= share for name, share in shares.items())

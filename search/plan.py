@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,7 +29,7 @@ class Plan:
         command: what was typed.
         created: when, ISO 8601, UTC.
         space: `Space.to_json()` with the reference that finds it again and its file's hash.
-        trials: search trials per variant.
+        trials: search trials per variant; of a grid, those of the variant with most points.
         epochs: of a full training.
         seeds: fresh seeds for each contender of the confirm phase.
         seed: what all randomness of the sweep follows from.
@@ -45,6 +45,12 @@ class Plan:
         versions: of Python and the packages.
         git: the code's revision, None outside a checkout.
         hardware: of the driver's machine.
+        searches: search trials of each variant, where they are not `trials` for all.
+        trial_timeout: seconds that one attempt at a trial may take, None for no limit.
+        budget: the most that the search may cost, by metric; the variants share it equally.
+        batch: of a deterministic sweep, how many trials of a variant hear of the same earlier ones;
+            0 where each hears of all that have ended.
+        inherited: the run directories whose trials this one began with.
     """
 
     name: str
@@ -67,6 +73,11 @@ class Plan:
     versions: dict[str, str]
     git: dict[str, Any] | None
     hardware: dict[str, Any]
+    searches: dict[str, int] = field(default_factory=dict)
+    trial_timeout: float | None = None
+    budget: dict[str, float] = field(default_factory=dict)
+    batch: int = 0
+    inherited: list[str] = field(default_factory=list)
     format: int = FORMAT
 
     @property
@@ -89,11 +100,27 @@ class Plan:
 
     def planned(self, variant: str, phase: str) -> int:
         """How many trials a variant has in a phase."""
-        return self.trials if phase == "search" else self.seeds * (1 + len(self.controls(variant)))
+        if phase == "search":
+            return self.searches.get(variant, self.trials)
+        return self.seeds * (1 + len(self.controls(variant)))
+
+    @property
+    def second_objective(self) -> str | None:
+        """The metric that the search makes small beside the deciding one, if any."""
+        return self.space["cost"] if self.sampler["name"] == "nsga2" else None
+
+    def heard_before(self, index: int) -> int | None:
+        """The sampler of a variant's trial hears of those below this index; None for all."""
+        return index - index % self.batch if self.batch else None
 
     def search_number(self, variant: str, index: int) -> int:
         """The run-wide number of a variant's search trial: the variants take turns."""
         return index * len(self.variants) + self.variants.index(variant)
+
+    def searching(self, number: int) -> str | None:
+        """The variant whose search trial has this number; None of a confirm trial."""
+        count = len(self.variants)
+        return self.variants[number % count] if number < self.trials * count else None
 
     def confirm_trials(self, variant: str) -> list[tuple[int, str | None, int]]:
         """Number, control, seed of a variant's confirm trials; all contenders share the seeds."""

@@ -59,9 +59,9 @@ class _Clock:
         planned = sum(ledger.planned(v, phase) for v in plan.variants for phase in PHASES)
         gone = time.monotonic() - self._start
         new = done - self._before
-        left = f"about {_duration(gone / new * (planned - done))} left" if new else "starting"
+        left = f"about {duration(gone / new * (planned - done))} left" if new else "starting"
         busy = f"{len(self._sweep.live)} of {plan.concurrency} slots busy"
-        return f"{done} of {planned} trials done, {busy}, {_duration(gone)} gone, {left}"
+        return f"{done} of {planned} trials done, {busy}, {duration(gone)} gone, {left}"
 
 
 @contextmanager
@@ -92,7 +92,8 @@ def shown(sweep: Sweep, console: Console) -> Iterator[None]:
         console.print(picture(), soft_wrap=True)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

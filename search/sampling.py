@@ -8,34 +8,98 @@ the random numbers of its beginning.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
+from collections.abc import Iterator
 from typing import Any
 
-from optuna.samplers import BaseSampler, QMCSampler, RandomSampler, TPESampler
+from optuna.samplers import (
+    BaseSampler,
+    CmaEsSampler,
+    GPSampler,
+    NSGAIISampler,
+    RandomSampler,
+    TPESampler,
+)
+
+from .hearsay import InformedSampler
+from .plan import BadInput, Plan
+from .points import GridSampler, SobolSampler, grid
 
 SAMPLERS: dict[str, dict[str, Any]] = {
     # group=True models the parameters of each branch of a conditional space jointly; without it
     # Optuna's default falls back to independent sampling there.
     "tpe": {"multivariate": True, "group": True, "constant_liar": True, "n_startup_trials": 8},
     "random": {},
-    "qmc": {"qmc_type": "sobol", "scramble": True},
+    "qmc": {},
+    "gp": {"deterministic_objective": False, "n_startup_trials": 8},
+    "cmaes": {"n_startup_trials": 8},
+    "nsga2": {"population_size": 10},
+    "grid": {},
 }
-"""Name -> settings, all of them, as plan.json freezes them."""
+"""Name -> settings, all of them, as plan.json freezes them. The trials before `n_startup_trials`
+are the first points of `qmc`: exactly so many, however many run at a time."""
+
+LEARNING = ("tpe", "gp", "cmaes", "nsga2")
+"""Those that learn from trials that have ended."""
+
+_OPTUNA = {"tpe": TPESampler, "gp": GPSampler, "cmaes": CmaEsSampler, "nsga2": NSGAIISampler}
 
 
-def sampler(settings: dict[str, Any], seed: int, variant: str, index: int) -> BaseSampler:
-    """The sampler for trial `index` of a variant's study.
+def check_sampler(name: str, space: dict[str, Any]) -> None:
+    """Checks that a sampler can search a space.
 
     Args:
-        settings: the plan's ``sampler``: a name and its settings.
-        seed: the plan's seed.
-        variant: whose study asks.
-        index: the trial's number in that study.
+        name: of `SAMPLERS`.
+        space: as plan.json holds it.
+
+    Raises:
+        BadInput: with every reason why it cannot, and with what can.
     """
-    name, options = settings["name"], {k: v for k, v in settings.items() if k != "name"}
-    if name == "qmc":  # one sequence for the whole study; Optuna keeps the place in it there
-        return QMCSampler(seed=_seed(seed, variant), warn_independent_sampling=False, **options)
-    own = _seed(seed, variant, index)
-    return TPESampler(seed=own, **options) if name == "tpe" else RandomSampler(seed=own)
+    problems = list(_problems(name, space))
+    if problems:
+        raise BadInput(f"--sampler {name} cannot search {space['name']}: " + "; ".join(problems))
+
+
+def _problems(name: str, space: dict[str, Any]) -> Iterator[str]:
+    if name == "grid" and all(grid(space, v["name"]) == [{}] for v in space["variants"]):
+        yield "it has no grid (give it `grid={name: [values]}`)"
+    if name == "nsga2" and not space.get("cost"):
+        yield "it has no second objective (give it `cost='metric'`)"
+    if name == "cmaes" and importlib.util.find_spec("cmaes") is None:
+        yield "its package is missing (pip install 'momentune[samplers]')"
+    if name in ("gp", "cmaes"):
+        for variant in space["variants"]:
+            yield from _unordered(name, variant, space["parameters"])
+
+
+def _unordered(name: str, variant: dict[str, Any], shared: dict[str, Any]) -> Iterator[str]:
+    told = f"variant {variant['name']}"
+    if "described" in variant["parameters"]:
+        yield f"{told} draws its parameters one after the other, which tpe, qmc and random can"
+        return
+    ranges = {**shared, **variant["parameters"]}
+    searched = {n: p["name"] for n, p in ranges.items() if "name" in p}
+    choices = [n for n, kind in searched.items() if kind == "CategoricalDistribution"]
+    if name == "cmaes" and choices:
+        yield f"{told} chooses {', '.join(choices)}, which has no order; tpe and gp can"
+    elif name == "cmaes" and len(searched) < 2:
+        yield f"{told} has fewer than two ranges"
+
+
+def sampler(plan: Plan, variant: str, index: int) -> BaseSampler:
+    """The sampler for trial `index` of a variant's study."""
+    options = {key: value for key, value in plan.sampler.items() if key != "name"}
+    name, startup = plan.sampler["name"], options.pop("n_startup_trials", 0)
+    if name == "grid":
+        return GridSampler(grid(plan.space, variant)[index])
+    if name == "qmc" or index < startup:
+        return SobolSampler(_seed(plan.seed), index)
+    own = _seed(plan.seed, variant, index)
+    if name == "random":
+        return RandomSampler(seed=own)
+    if name != "nsga2":
+        options["n_startup_trials"] = 1  # those that are still running are no reason for more
+    return InformedSampler(_OPTUNA[name](seed=own, **options), plan.heard_before(index))
 
 
 def _seed(*parts: object) -> int:

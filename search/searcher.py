@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from ray.tune import Callback
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
@@ -50,6 +51,11 @@ class Bridge:
         over = self.error is not None or self.sweep.stopped or not self.sweep.live
         return Searcher.FINISHED if over else None
 
+    def begun(self, tune_id: str) -> None:
+        """Passes on that a training begins."""
+        if tune_id in self._trials:
+            self._guard(None, self.sweep.begun, self._trials[tune_id].number)
+
     def report(self, tune_id: str, result: dict[str, Any]) -> bool:
         """Passes on the metrics in a Tune result; returns whether the trial goes on."""
         prefix = f"{METRICS}/"  # Tune has flattened the result
@@ -67,9 +73,9 @@ class Bridge:
             if FAILURE in result:
                 failure = Failure.from_json(result[FAILURE])
         trial = self._trials.pop(tune_id)
-        self._guard(None, self.sweep.end, trial.number, failure)
+        over = self._guard(False, self.sweep.end, trial.number, failure)
         # A confirmed network is kept; of a search trial, what the ledger holds is all that counts.
-        if self.error is None and trial.phase == "search":
+        if over and trial.phase == "search":
             self._checkpoint(trial).unlink(missing_ok=True)
 
     def lost(self, tune_id: str, error: BaseException | None, told: str) -> None:
@@ -80,11 +86,9 @@ class Bridge:
             error: Ray's, if it could be kept.
             told: Ray's text of it, whose last line says what it was.
         """
-        lines = (str(error) if error else told).strip().splitlines() or ["Ray does not say why"]
-        kind = f"{type(error).__name__}: {lines[0]}" if error else lines[-1]
-        reason: Reason = "oom" if "OutOfMemoryError" in kind else "lost"
-        message = f"the worker process ended before the training did ({kind})"
-        self._failures[tune_id] = Failure(reason=reason, message=message, traceback=told)
+        number = self._trials[tune_id].number
+        late = self.sweep.overdue(number) if number in self.sweep.live else None
+        self._failures[tune_id] = late or _lost(error, told)
 
     def _checkpoint(self, trial: Trial) -> Path:
         return self._checkpoints / f"trial-{trial.number:06d}.pt"
@@ -97,6 +101,30 @@ class Bridge:
         except Exception as error:
             self.error = error
             return otherwise
+
+
+def _lost(error: BaseException | None, told: str) -> Failure:
+    lines = (str(error) if error else told).strip().splitlines() or ["Ray does not say why"]
+    kind = f"{type(error).__name__}: {lines[0]}" if error else lines[-1]
+    reason: Reason = "oom" if "OutOfMemoryError" in kind else "lost"
+    message = f"the worker process ended before the training did ({kind})"
+    return Failure(reason=reason, message=message, traceback=told)
+
+
+class SweepCallback(Callback):
+    """Tells when a worker is there and its training begins: its start may take long."""
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+
+    def on_trial_start(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: object
+    ) -> None:
+        """A worker has taken a trial."""
+        self._bridge.begun(trial.trial_id)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
 
 
 class SweepSearcher(Searcher):

@@ -9,6 +9,7 @@ train again on fresh seeds, the same for all.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from .ledger import Ledger, Metrics
 from .plan import Plan
-from .trial import Failure, Trial, failure_of
+from .trial import PHASES, RETRIES, Failure, Phase, Trial, failure_of
 
 if TYPE_CHECKING:
     from ..spaces import Space
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class _Live:
-    """A running trial and what it last reported."""
+    """A running trial, and what it last reported."""
 
     trial: Trial
+    started: float
+    beside: bool  # whether another one has run meanwhile
     step: int = 0
     metrics: Metrics | None = None
 
@@ -39,14 +42,21 @@ class Sweep:
         space: what is trained.
         ledger: where it is written.
         stopping: asked before a trial starts; once true, nothing more starts.
+        clock: seconds since any moment.
     """
 
     def __init__(
-        self, plan: Plan, space: Space, ledger: Ledger, stopping: Callable[[], bool] | None = None
+        self,
+        plan: Plan,
+        space: Space,
+        ledger: Ledger,
+        stopping: Callable[[], bool] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.plan, self.space, self.ledger = plan, space, ledger
         self.live: dict[int, _Live] = {}
         self._stopping = stopping or (lambda: False)
+        self._clock = clock
 
     @property
     def stopped(self) -> bool:
@@ -55,11 +65,17 @@ class Sweep:
 
     def next(self) -> Trial | None:
         """Starts a trial. None when nothing can start now: ask again when a running one ends."""
-        if self.stopped:
+        if self.stopped or any(live.trial.alone for live in self.live.values()):
             return None
-        trial = self._next_search() or self._next_confirm()
+        alone = self._next_alone()
+        if alone:
+            trial = None if self.live else self._begin(*alone)
+        else:
+            trial = self._next_search() or self._next_confirm()
         if trial is not None:
-            self.live[trial.number] = _Live(trial)
+            for live in self.live.values():
+                live.beside = True
+            self.live[trial.number] = _Live(trial, self._clock(), beside=bool(self.live))
         return trial
 
     @property
@@ -67,52 +83,71 @@ class Sweep:
         """Nothing runs and nothing is left to start."""
         return not self.live and self.ledger.done
 
+    def begun(self, number: int) -> None:
+        """A trial's training begins now; until then it had only been handed out."""
+        if number in self.live:
+            self.live[number].started = self._clock()
+
     def receive(self, number: int, metrics: Metrics) -> bool:
         """Takes one report of a running trial; returns whether the trial is to go on."""
         live = self.live[number]
         step = int(metrics.get("epoch", live.step + 1))
         if step <= live.step:
             return True  # heard before
-        value = _value(metrics, self._objective("validation"), step)
-        if isinstance(value, Failure):
-            self._fail(live, value, metrics)
+        values = _values(metrics, self._objectives(live.trial, "validation"), step)
+        if isinstance(values, Failure):
+            self._fail(live, values, metrics)
             return False
         live.step, live.metrics = step, metrics
-        # The last epoch ends a trial anyway: what got there is complete, not stopped.
-        if self.ledger.record(live.trial, step, metrics, value) and step < live.trial.epochs:
+        stopped = self.ledger.record(live.trial, step, metrics, *values)
+        if step >= live.trial.epochs:
+            return True  # the last epoch ends a trial anyway: it is complete, and not stopped
+        if stopped:
             self.ledger.prune(live.trial)
             self._forget(live)
-            return False
-        return True
+        elif late := self.overdue(number):
+            self._fail(live, late)
+        return number in self.live
 
-    def end(self, number: int, failure: Failure | None = None) -> None:
-        """The training of a trial is over; without a failure, its last report is its result."""
+    def overdue(self, number: int) -> Failure | None:
+        """The failure of a running trial that takes longer than the plan allows; None in time."""
+        live, limit = self.live[number], self.plan.trial_timeout
+        if limit is None or self._clock() - live.started < limit:
+            return None
+        message = f"the attempt took longer than --trial-timeout allows ({limit:g} s)"
+        return Failure(reason="timeout", message=message, step=live.step)
+
+    def end(self, number: int, failure: Failure | None = None) -> bool:
+        """The training of a trial is over; without a failure, its last report is its result.
+
+        Returns whether the trial is over too: False when it waits for another attempt.
+        """
         live = self.live.get(number)
         if live is None:
-            return  # its end was decided by `receive`
+            return True  # its end was decided by `receive`
         if failure is not None:
-            self._fail(live, failure)
-        elif live.metrics is None:
+            return self._fail(live, failure)
+        if live.metrics is None:
             message = "the training yielded no metrics"
-            self._fail(live, Failure(reason="exception", message=message))
-        else:
-            data = "test" if live.trial.phase == "confirm" else "validation"
-            value = _value(live.metrics, self._objective(data), live.step)
-            if isinstance(value, Failure):
-                self._fail(live, value)
-            else:
-                self.ledger.complete(live.trial, value)
-                self._forget(live)
+            return self._fail(live, Failure(reason="exception", message=message))
+        data = "test" if live.trial.phase == "confirm" else "validation"
+        values = _values(live.metrics, self._objectives(live.trial, data), live.step)
+        if isinstance(values, Failure):
+            return self._fail(live, values)
+        self.ledger.complete(live.trial, *values)
+        self._forget(live)
+        return True
 
     def _next_search(self) -> Trial | None:
         def begun(variant: str) -> int:
             return self.ledger.made(variant, "search") - self.ledger.waiting(variant, "search")
 
         # The variant that has begun fewest is next, so that an interrupted sweep is fair too.
-        name = min(self.plan.variants, key=begun)
-        if begun(name) >= self.plan.trials:
-            return None
-        return self.ledger.ask(name, partial(self.space.suggest, self.space.variant(name)))
+        for name in sorted(self.plan.variants, key=begun):
+            if begun(name) >= self.ledger.planned(name, "search") or not self.ledger.ready(name):
+                continue
+            return self._begin(name, "search")
+        return None
 
     def _next_confirm(self) -> Trial | None:
         ledger, ready = self.ledger, [v for v in self.plan.variants if self.ledger.searched(v)]
@@ -121,7 +156,17 @@ class Sweep:
                 ledger.plan_confirmation(name, self._contenders(name))
         waiting = [name for name in ready if ledger.waiting(name, "confirm")]
         # All contenders of a seed before the next seed: what stops early is paired all the same.
-        return ledger.take(min(waiting, key=ledger.next_confirm)) if waiting else None
+        return self._begin(min(waiting, key=ledger.next_confirm), "confirm") if waiting else None
+
+    def _next_alone(self) -> tuple[str, Phase] | None:
+        """Where a trial waits that must run alone; everything else waits for it."""
+        places = [(name, phase) for name in self.plan.variants for phase in PHASES]
+        return next((place for place in places if self.ledger.next_alone(*place)), None)
+
+    def _begin(self, name: str, phase: Phase) -> Trial:
+        if phase == "confirm":
+            return self.ledger.take(name)
+        return self.ledger.ask(name, partial(self.space.suggest, self.space.variant(name)))
 
     def _contenders(self, name: str) -> dict[str | None, dict[str, Any] | Failure]:
         """Parameters of a variant's best trial and of its controls; a control may be impossible."""
@@ -134,23 +179,40 @@ class Sweep:
                 found[control] = failure_of(error)
         return found
 
-    def _objective(self, data: str) -> str:
-        return f"{data}_{self.plan.space['metric']}"
+    def _objectives(self, trial: Trial, data: str) -> list[str]:
+        second = self.plan.second_objective if trial.phase == "search" else None
+        return [f"{data}_{self.plan.space['metric']}", *([second] if second else [])]
 
-    def _fail(self, live: _Live, failure: Failure, metrics: Metrics | None = None) -> None:
-        self.ledger.fail(live.trial, failure, metrics)
+    def _fail(self, live: _Live, failure: Failure, metrics: Metrics | None = None) -> bool:
+        again = self._deserves_another(live, failure)
+        if again:
+            self.ledger.retry(live.trial, failure)
+        else:
+            self.ledger.fail(live.trial, failure, metrics)
         self._forget(live)
+        return not again
+
+    def _deserves_another(self, live: _Live, failure: Failure) -> bool:
+        if failure.reason == "oom" and not live.beside:
+            return False  # it had the machine for itself already
+        earlier = [one["reason"] for one in self.ledger.failures(live.trial)]
+        return earlier.count(failure.reason) < RETRIES.get(failure.reason, 0)
 
     def _forget(self, live: _Live) -> None:
         self.live.pop(live.trial.number, None)
 
 
-def _value(metrics: Metrics, key: str, step: int) -> float | Failure:
-    """The objective in a report, or why it is none."""
-    value = metrics.get(key)
-    if not isinstance(value, int | float):
-        told = f"the training must yield {key!r}, at epoch {step} it yielded: {', '.join(metrics)}"
-        return Failure(reason="exception", message=told, step=step)
-    if not math.isfinite(value):
-        return Failure(reason="diverged", message=f"{key} is {value} at epoch {step}", step=step)
-    return float(value)
+def _values(metrics: Metrics, keys: list[str], step: int) -> list[float] | Failure:
+    """The objectives in a report, or why one is none."""
+    values = []
+    for key in keys:
+        value = metrics.get(key)
+        if not isinstance(value, int | float):
+            there = ", ".join(metrics)
+            told = f"the training must yield {key!r}, at epoch {step} it yielded: {there}"
+            return Failure(reason="exception", message=told, step=step)
+        if not math.isfinite(value):
+            told = f"{key} is {value} at epoch {step}"
+            return Failure(reason="diverged", message=told, step=step)
+        values.append(float(value))
+    return values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 TRIAL, CHECKPOINT, METRICS, FAILURE = "trial", "checkpoint", "metrics", "failure"
 """Keys of what driver and worker tell each other; all values are JSON or plain dicts."""
 
+_GRACE = 1.0  # seconds from a trial's timeout to the end of a process that does not answer
+
 
 class Training(tune.Trainable):
     """Trains the trial in its config; the same actor takes one trial after the other."""
@@ -27,6 +30,8 @@ class Training(tune.Trainable):
     _trial: Trial
     _checkpoint: Path
     _reports: Iterator[dict[str, Any]] | None
+    _timeout: float | None = None
+    _watchdog: threading.Timer | None = None
 
     def setup(
         self,
@@ -35,8 +40,10 @@ class Training(tune.Trainable):
         space: Space | None = None,
         data: str | None = None,
         folder: str | None = None,
+        timeout: float | None = None,
     ) -> None:
         """Remembers the sweep's space and takes the first trial."""
+        self._timeout = timeout
         if folder is not None and folder not in sys.path:
             sys.path.append(folder)  # where a training imports its file's neighbours late
         assert space is not None  # Tune hands it over; only its own signature has no such argument
@@ -61,10 +68,14 @@ class Training(tune.Trainable):
         except (Exception, SystemExit) as error:
             failure = failure_of(error, traceback.format_exc())
             return {FAILURE: failure.to_json(), "done": True}
+        if last and self._watchdog is not None:
+            self._watchdog.cancel()
         return {METRICS: metrics or {}, "done": last}
 
     def cleanup(self) -> None:
         """Ends a training that is no longer wanted."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
         if isinstance(self._reports, Generator):
             self._reports.close()
 
@@ -72,6 +83,12 @@ class Training(tune.Trainable):
         self._trial = Trial.from_json(config[TRIAL])
         self._checkpoint = Path(config[CHECKPOINT])
         self._reports = None
+        if self._timeout is not None:
+            # The driver stops a trial that is late between two reports. One that hangs never comes
+            # to the next one, so its process ends itself; the driver knows that it was late.
+            self._watchdog = threading.Timer(self._timeout + _GRACE, os._exit, [1])
+            self._watchdog.daemon = True
+            self._watchdog.start()
 
     def _train(self) -> Iterator[dict[str, Any]]:
         trial = self._trial

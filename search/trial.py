@@ -8,7 +8,10 @@ from typing import Any, Literal, Self, cast, get_args
 
 Phase = Literal["search", "confirm"]
 PHASES: tuple[Phase, Phase] = ("search", "confirm")
-Reason = Literal["diverged", "oom", "lost", "exception"]
+Reason = Literal["diverged", "oom", "timeout", "lost", "exception"]
+
+RETRIES: dict[Reason, int] = {"oom": 1, "lost": 2}
+"""How often a trial is tried again that ended so: out of memory alone, lost on another machine."""
 
 _OUT_OF_MEMORY = {"MemoryError", "OutOfMemoryError"}
 
@@ -27,6 +30,7 @@ class Trial:
         params: every parameter in effect, the fixed ones too.
         index: its number in its study, which is what Optuna calls it.
         attempt: 1 for the first try; a retry or a resume is a new attempt.
+        alone: nothing else may run meanwhile: memory ran out when something did.
     """
 
     number: int
@@ -38,6 +42,7 @@ class Trial:
     params: dict[str, Any]
     index: int
     attempt: int = 1
+    alone: bool = False
 
     def to_json(self) -> str:
         """The trial as one line of JSON."""

@@ -55,11 +55,11 @@ def run_serially(sweep: Sweep) -> None:
             seed=trial.seed,
             test=trial.phase == "confirm",
         )
-        failure = None
-        try:
-            for metrics in reports:
-                if not sweep.receive(trial.number, metrics):
-                    break
-        except Exception as error:
-            failure = failure_of(error)
+        goes_on, failure = True, None
+        while goes_on:
+            try:
+                metrics = next(reports, None)
+            except Exception as error:
+                metrics, failure = None, failure_of(error)
+            goes_on = metrics is not None and sweep.receive(trial.number, metrics)
         sweep.end(trial.number, failure)

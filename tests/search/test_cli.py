@@ -7,10 +7,9 @@ import sys
 
 import pytest
 
-from momentune.search.cli import Sampler, Scheduler, _literal, _read, _seconds
-from momentune.search.plan import BadInput
-from momentune.search.sampling import SAMPLERS
-from momentune.search.scheduling import SCHEDULERS
+from momentune.search.command import budget, literal, load, planned_space, read, seconds
+from momentune.search.launch import Request, make_plan
+from momentune.search.plan import BadInput, check_unchanged
 
 SPACE = """
 from momentune.spaces import Float, Space, Variant
@@ -73,6 +72,16 @@ def test_a_bad_space_file_is_told_before_anything_starts(momentune, tmp_path, na
         (("status", "nowhere"), "no run directory"),
         (("report", "nowhere"), "run directory"),
         (("best", "nowhere"), "no run directory"),
+        (("sweep", "digits-lstm", "--sampler", "grid", "--scale", "paper"), "laptop scale only"),
+        (("sweep", "digits-lstm", "--budget", "nfe"), "METRIC=NUMBER"),
+        (("sweep", "digits-lstm", "--trial-timeout", "soon"), "such as 90s"),
+        (("sweep", "digits-lstm", "--sampler", "nsga2"), "no second objective"),
+        (
+            ("sweep", "digits-lstm", "--deterministic", "--scheduler", "asha"),
+            "depends on the clock",
+        ),
+        (("doctor", "nowhere"), "no run directory"),
+        (("replay", "nowhere", "1"), "no run directory"),
         (("train", "digits-lstm", "--variant", "gru"), "it has: lstm, momentum_lstm"),
         (("train", "digits-lstm", "--variant", "lstm", "--set", "momentum=1"), "hidden_size"),
         (("train", "digits-lstm", "--variant", "lstm", "--set", "lr"), "NAME=VALUE"),
@@ -95,12 +104,12 @@ def test_a_changed_space_cannot_resume(momentune, tmp_path):
     assert "has changed since this sweep was planned" in done.stderr
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("30m", 1800), ("1h30m", 5400)])
-def test_a_time_budget_is_read(text, seconds):
-    assert _seconds(text) == seconds
-    assert _seconds(None) is None
-    with pytest.raises(BadInput):
-        _seconds(text + "?")
+@pytest.mark.parametrize(("text", "duration"), [("90s", 90), ("30m", 1800), ("1h30m", 5400)])
+def test_a_time_budget_is_read(text, duration):
+    assert seconds("--time-budget", text) == duration
+    assert seconds("--time-budget", None) is None
+    with pytest.raises(BadInput, match="--time-budget"):
+        seconds("--time-budget", text + "?")
 
 
 def test_training_in_this_process_shows_every_epoch_and_takes_settings(momentune):
@@ -128,10 +137,41 @@ def test_help_needs_no_heavy_import(module):
 
 @pytest.mark.parametrize("value", [1, 0.5, True, None, "adam", "1", "null", "two words", 'a"b'])
 def test_what_best_prints_is_what_set_reads(value):
-    assert _read(_literal(value)) == value
-    assert type(_read(_literal(value))) is type(value)
+    assert read(literal(value)) == value
+    assert type(read(literal(value))) is type(value)
 
 
-def test_the_command_line_knows_every_sampler_and_scheduler():
-    assert set(Sampler) == set(SAMPLERS)
-    assert set(Scheduler) == set(SCHEDULERS)
+def test_a_budget_is_read():
+    assert budget(["nfe_forward=1e7", "seconds=60"]) == {"nfe_forward": 1e7, "seconds": 60}
+    assert budget(None) == {}
+    for wrong in ("nfe_forward", "=3", "nfe=0", "nfe=-1", "nfe=inf", "nfe=nan", "nfe=much"):
+        with pytest.raises(BadInput, match="METRIC=NUMBER"):
+            budget([wrong])
+
+
+SCALED = SPACE.replace(
+    'parameters={"x"', 'paper={"epochs": 7, "parameters": {"x": Float(2, 3)}}, parameters={"x"'
+)
+
+
+def test_a_plan_remembers_the_scale_of_its_space(tmp_path):
+    (tmp_path / "space.py").write_text(SCALED)
+    for scale, epochs, low in (("laptop", 10, 0), ("paper", 7, 2)):
+        loaded = load(str(tmp_path / "space.py"), scale)
+        plan = make_plan(loaded, Request())
+        assert (plan.epochs, plan.space["scale"]) == (epochs, scale)
+        assert planned_space(plan).space.parameters["x"].low == low
+        check_unchanged(plan, planned_space(plan).space)
+
+
+def test_a_plan_is_told_before_it_is_run(momentune, tmp_path):
+    (tmp_path / "space.py").write_text(SCALED)
+    done = momentune("plan", "space.py", "--scale", "paper", "--trials", 4, "--concurrency", 2)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[:1] for line in done.stdout.splitlines()[:3]] == [
+        ["variant"],
+        ["a"],
+        ["b"],
+    ]
+    assert "2 slots" in done.stdout
+    assert not (tmp_path / "runs").exists()

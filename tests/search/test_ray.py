@@ -97,6 +97,28 @@ def test_trials_that_fail_in_any_way_are_told_and_the_sweep_goes_on(
     assert "no luck with x" in report
 
 
+HANGING = """
+from dataclasses import replace
+import time
+from trivial import contenders, descend, trivial
+def hang(x, y, *, epochs, seed, test):
+    yield from list(descend(x, y, epochs=epochs, seed=seed, test=test))[:1]
+    time.sleep(600)
+fancy = replace(contenders(hang)[1], controls={})
+space = replace(trivial, name="hanging", variants=[contenders(descend)[0], fancy])
+"""
+
+
+def test_a_training_that_hangs_ends_at_its_timeout(momentune, trivial_file, tmp_path):
+    path = trivial_file.parent / "hanging.py"
+    path.write_text(HANGING)
+    words = ("--trials", 1, "--epochs", 2, "--seeds", 1, "--trial-timeout", "20s", "--out", "X")
+    done = momentune("sweep", f"{path}:space", *words)
+    assert done.returncode == 1, done.stderr
+    told = {(r["variant"], r["state"], r["reason"], r["epochs"]) for r in rows(tmp_path / "X")}
+    assert told == {("plain", "COMPLETE", "", "2"), ("fancy", "FAIL", "timeout", "1")}
+
+
 def slow_file(trivial_file: Path) -> Path:
     """A space of trials that take half a second an epoch."""
     slow = trivial_file.parent / "slow.py"

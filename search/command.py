@@ -1,0 +1,172 @@
+"""What all commands share: the words that they take, and how they speak and end."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .plan import BadInput, Plan
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..spaces import Loaded
+
+app = typer.Typer(
+    help="Does momentum make this architecture better, by how much, and at what cost?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+MOST = 2**53  # the largest seed: every reader of JSON and CSV holds it exactly
+
+
+class Sampler(StrEnum):
+    """How configurations are chosen."""
+
+    tpe = "tpe"
+    random = "random"
+    qmc = "qmc"
+    gp = "gp"
+    cmaes = "cmaes"
+    nsga2 = "nsga2"
+    grid = "grid"
+
+
+class Scheduler(StrEnum):
+    """How bad trials are stopped early."""
+
+    asha = "asha"
+    hyperband = "hyperband"
+    none = "none"
+
+
+class Scale(StrEnum):
+    """How large a question is asked."""
+
+    laptop = "laptop"
+    paper = "paper"
+
+
+SpaceName = Annotated[
+    str,
+    typer.Argument(metavar="SPACE", help="A catalogue name, file.py, or file.py:NAME."),
+]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run directory, as `sweep --out` makes it.")
+]
+Data = Annotated[Path | None, typer.Option(help="Folder of data files that tasks look in.")]
+Address = Annotated[str | None, typer.Option(help="A Ray cluster, such as auto or HOST:PORT.")]
+Trials = Annotated[int | None, typer.Option(min=1, help="Search trials per variant.")]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs of a full training.")]
+Seeds = Annotated[int | None, typer.Option(min=1, help="Fresh seeds to confirm with.")]
+Concurrency = Annotated[
+    int | None, typer.Option(min=1, help="Trials at a time; default: as many as fit.")
+]
+SpaceScale = Annotated[Scale, typer.Option("--scale", help="The question's size.")]
+
+
+def load(reference: str, scale: str) -> Loaded:
+    """The space that a user names, at a scale.
+
+    Raises:
+        BadInput: there is none, or not at that scale.
+    """
+    from dataclasses import replace
+
+    from ..spaces import SpaceError
+    from ..spaces import load as loaded
+
+    try:
+        found = loaded(reference)
+        return replace(found, space=found.space.at(scale))
+    except (SpaceError, ValueError) as error:
+        raise BadInput(str(error)) from error
+
+
+def planned_space(plan: Plan) -> Loaded:
+    """The space of a plan, as it is now."""
+    return load(plan.space["reference"], scale_of(plan))
+
+
+def scale_of(plan: Plan) -> str:
+    """The scale at which a plan's space is."""
+    return str(plan.space.get("scale", Scale.laptop.value))
+
+
+def use_data(folder: Path | None) -> None:
+    """Tells every task, also those of the workers, where the data files are."""
+    if folder is not None:
+        os.environ["MOMENTUNE_DATA"] = str(folder.resolve())
+
+
+def console() -> Console:
+    """Where commands speak."""
+    from rich.console import Console
+
+    return Console()
+
+
+def seconds(option: str, text: str | None) -> float | None:
+    """A duration such as 90s, 30m or 1h30m.
+
+    Raises:
+        BadInput: it is none, or nothing.
+    """
+    if text is None:
+        return None
+    parts = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text.replace(" ", ""))
+    hours, minutes, rest = (int(n or 0) for n in parts.groups()) if parts else (0, 0, 0)
+    total = 3600 * hours + 60 * minutes + rest
+    if not total:
+        raise BadInput(f"{option} {text!r} must be such as 90s, 30m or 1h30m, and not nothing")
+    return float(total)
+
+
+def budget(assignments: list[str] | None) -> dict[str, float]:
+    """The most that a search may cost: ``["nfe_forward=1e7"]`` as ``{"nfe_forward": 1e7}``.
+
+    Raises:
+        BadInput: one is no NAME=NUMBER above 0.
+    """
+    most = {}
+    for assignment in assignments or []:
+        name, _, text = assignment.partition("=")
+        try:
+            most[name] = float(text)
+        except ValueError:
+            most[name] = 0.0
+        if not (name and 0 < most[name] < float("inf")):
+            raise BadInput(
+                f"--budget {assignment!r} must be METRIC=NUMBER, with a metric that trainings "
+                "report and that adds up, such as seconds=3600 or nfe_forward=1e7, or epochs=500"
+            )
+    return most
+
+
+def literal(value: object) -> str:
+    """A value as `--set` reads it back: a text only in quotes where it would be read as another."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    return json.dumps(value) if read(value) != value else value
+
+
+def read(text: str) -> Any:
+    """A value as a user types it; a plain word needs no quotes."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def told(error: Exception) -> str:
+    """An error's own words; a KeyError puts its in quotes."""
+    return str(error.args[0]) if error.args else str(error)
