@@ -42,16 +42,17 @@ class Finding:
 
 @dataclass(frozen=True)
 class Answer:
-    """The question of the space, the state of the sweep, and one finding per variant."""
+    """The question of the space, the state of the sweep, all variants in short, and each alone."""
 
     question: str
     status: str
+    summary: str
     findings: tuple[Finding, ...]
 
     @property
     def text(self) -> str:
         """All sentences, one per line."""
-        lines = [self.question, self.status]
+        lines = [self.question, self.status, self.summary]
         for finding in self.findings:
             lines += [finding.headline, *finding.details]
         return "\n".join(line for line in lines if line)
@@ -62,7 +63,7 @@ def answer(run: Run) -> Answer:
     scene = _Scene(run)
     others = [v for v in run.variants if v != run.baseline]
     findings = tuple(_finding(scene, v) for v in others) or (_baseline_alone(scene),)
-    return Answer(question=question(run), status=status(run), findings=findings)
+    return Answer(question(run), status(run), summary(scene, others), findings)
 
 
 def question(run: Run) -> str:
@@ -82,6 +83,30 @@ def status(run: Run) -> str:
     )
 
 
+def summary(scene: _Scene, others: list[str]) -> str:
+    """Several variants in two sentences: who is better or worse, and whose mean is best."""
+    base, known = scene.run.baseline, [v for v in others if scene.contenders[v]["seeds"]]
+    if len(others) < 2 or not known or not scene.contenders[base]["seeds"]:
+        return ""
+    told = {
+        kind: [v for v in known if scene.verdict(v, base) == kind]
+        for kind in (BETTER, WORSE, UNDECIDED)
+    }
+    parts = [
+        f"{listing(told[kind])} {'is' if len(told[kind]) == 1 else 'are'} {kind} than {base}"
+        for kind in (BETTER, WORSE)
+        if told[kind]
+    ]
+    clear = ", ".join(parts) or f"No variant is shown to differ from {base}"
+    open_ = f"; not enough evidence on {listing(told[UNDECIDED])}" if told[UNDECIDED] else ""
+    best = max([base, *known], key=lambda v: scene.run.sign * scene.contenders[v]["test"])
+    mean = number(scene.contenders[best]["test"], scene.digits)
+    return (
+        f"{clear}{open_}. The best mean is that of {best}, test {scene.run.metric} {mean}, which "
+        "by itself is no verdict."
+    )
+
+
 class _Scene:
     """The frames that the sentences are made from, computed once, and how numbers are written."""
 
@@ -91,7 +116,6 @@ class _Scene:
         self.digits = metric_digits(contenders, differences)
         self.contenders = {row["contender"]: row for row in rows(contenders)}
         self.differences = {(row["left"], row["right"]): row for row in rows(differences)}
-        self.compared = int(differences["p"].notna().sum())
 
     def gain(self, left: str, right: str) -> str:
         """+0.012 [0.003, 0.021], 5 seeds."""
@@ -158,8 +182,9 @@ def _reservation(scene: _Scene, variant: str) -> list[str]:
         return ["Every seed gave the same difference, so there is no spread to judge it by."]
     if row["verdict"] == UNDECIDED and row["low"] * row["high"] > 0:
         return [
-            "The interval alone leaves out zero, but not after Holm's correction for the "
-            f"{scene.compared} comparisons made here (p = {row['p_holm']:.3f})."
+            "The interval alone leaves out zero, but not after Holm's correction for "
+            f"{plural(int(row['compared']), 'comparison')} with {scene.run.baseline} "
+            f"(p = {row['p_holm']:.3f})."
         ]
     needed = 0 if pd.isna(row["seeds_needed"]) else int(row["seeds_needed"])
     return [_outlook(needed, n)] if row["verdict"] == UNDECIDED and needed > n else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import chain
 from typing import Any
 
@@ -118,18 +119,20 @@ def differences(run: Run) -> pd.DataFrame:
     `low, high`: the same with its 95% interval, the sign turned where the metric is minimized, so
     that **positive means that left is better**; `p` of the paired t-test; `bca_low, bca_high` and
     `p_wilcoxon`: bootstrap interval and rank test, to compare; `seeds_needed` for a verdict on an
-    effect of this size with power 0.8; `p_holm, p_wilcoxon_holm`: adjusted for the number of rows;
-    `verdict` on left, by `p_holm`: better, worse, not enough evidence; `p_equivalent`, of a variant
-    with its control: "the control keeps more than half of the gain over the baseline", adjusted for
-    the number of controls.
+    effect of this size with power 0.8; `compared`: rows of this kind that have a p; `p_holm,
+    p_wilcoxon_holm`: adjusted for their number, each kind being a question of its own; `verdict` on
+    left, by `p_holm`: better, worse, not enough evidence; `p_equivalent`, of a variant with its
+    control: "the control keeps more than half of the gain over the baseline", adjusted for the
+    number of controls.
     """
     gains = confirmed_gains(run)
     pairs = _pairs(run)
-    compared = sum(left in gains and right in gains for _, left, right in pairs)
-    rows = [_difference(run, gains, *pair, compared) for pair in pairs]
-    frame = pd.DataFrame(rows, columns=_DIFFERENCE)
+    known = Counter(kind for kind, left, right in pairs if left in gains and right in gains)
+    found = [_difference(run, gains, *pair, known[pair[0]]) for pair in pairs]
+    frame = pd.DataFrame(found, columns=_DIFFERENCE)
     for name in ("p", "p_wilcoxon"):
-        frame[f"{name}_holm"] = holm(frame[name].to_numpy(dtype=np.float64))
+        adjusted = [pd.Series(holm(p), p.index) for _, p in frame.groupby("kind")[name]]
+        frame[f"{name}_holm"] = pd.concat(adjusted) if adjusted else frame[name]
     frame["seeds_needed"] = pd.to_numeric(frame["seeds_needed"]).astype("Int64")
     frame["p_equivalent"] = holm(frame["p_equivalent"].to_numpy(dtype=np.float64))
     verdicts = [verdict(g, p) for g, p in zip(frame["gain"], frame["p_holm"], strict=True)]
@@ -138,7 +141,7 @@ def differences(run: Run) -> pd.DataFrame:
 
 _DIFFERENCE = [
     *("kind", "left", "right", "seeds", "difference", "gain", "low", "high", "p"),
-    *("bca_low", "bca_high", "p_wilcoxon", "seeds_needed", "p_equivalent"),
+    *("bca_low", "bca_high", "p_wilcoxon", "seeds_needed", "p_equivalent", "compared"),
 ]
 
 
@@ -187,6 +190,7 @@ def _difference(
         "p_equivalent": _equivalent(by_seed, a, gains.get(run.baseline, none))
         if kind == "variant - control" and left != run.baseline
         else np.nan,
+        "compared": compared,
     }
 
 

@@ -11,6 +11,8 @@ import pytest
 from momentune.reports import answer, concerns, load_run
 from momentune.reports.answer import described
 
+from .conftest import LSTM, MOMENTUM
+
 BASE = [0.900, 0.910, 0.920, 0.930, 0.940]
 SPREAD = [0.001, -0.001, 0.0, 0.002, -0.002]
 
@@ -135,13 +137,36 @@ def test_the_same_difference_on_every_seed_gives_no_interval(writer: Any) -> Non
 
 
 def test_what_holm_takes_back_is_told(writer: Any) -> None:
-    made = writer()
+    others = [MOMENTUM | {"name": name} for name in ("momentum_lstm", "second", "third")]
+    made = writer(LSTM, *others)
     made.tested("lstm", BASE)
-    made.tested("momentum_lstm", shifted(0.0021))
-    made.tested("momentum_lstm", shifted(0.0, -5), control="no_momentum")
+    for other in others:
+        made.tested(other["name"], shifted(0.0021))
     text = told(made)
     assert "not enough evidence that momentum_lstm differs" in text
-    assert "not after Holm's correction for the 3 comparisons made here (p = 0." in text
+    assert "not after Holm's correction for 3 comparisons with lstm (p = 0." in text
+
+
+def test_a_control_does_not_make_the_variants_harder_to_tell_apart(writer: Any) -> None:
+    assert "momentum_lstm is better than lstm" in settled(writer(), 0.0021, 0.0)
+
+
+def test_several_variants_are_told_in_short_first(writer: Any) -> None:
+    others = [MOMENTUM | {"name": name} for name in ("good", "bad", "same")]
+    made = writer(LSTM, *others)
+    made.tested("lstm", BASE)
+    for name, gain, noise in (("good", 0.02, 1), ("bad", -0.02, -1), ("same", 0.0, 5)):
+        made.tested(name, shifted(gain, noise))
+    assert answer(load_run(made.path)).summary == (
+        "good is better than lstm, bad is worse than lstm; not enough evidence on same. The best "
+        "mean is that of good, test accuracy 0.940, which by itself is no verdict."
+    )
+
+
+def test_one_variant_alone_needs_no_summary(writer: Any) -> None:
+    made = writer()
+    settled(made, 0.02, 0.0)
+    assert answer(load_run(made.path)).summary == ""
 
 
 def test_a_variant_that_failed_says_how(writer: Any) -> None:
