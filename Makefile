@@ -9,7 +9,7 @@ sweep: $(INSTALLED)            ## Run the default sweep on real data and print w
 	$(BIN)/momentune sweep digits-lstm
 
 test: $(INSTALLED)             ## The test suite, under ten minutes on two cores
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n auto --dist loadfile
 
 test-slow: $(INSTALLED)        ## The checks that take minutes: crashes, coverage of intervals
 	$(BIN)/pytest -m slow

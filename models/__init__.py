@@ -6,12 +6,18 @@ from .classifier import SequenceClassifier, SequenceTagger
 from .divergence import Diverged
 from .gradient_flow import gradient_flow
 from .gru import GRU, AdamGRU, MomentumGRU, NesterovGRU, RMSPropGRU
+from .language import LanguageModel
 from .learned import Learned
 from .loops import adam_lstm_loop, momentum_lstm_loop, nesterov_lstm_loop
 from .momentum import nesterov_momentum, velocity, velocity_loop
+from .ode import ANODE, GHBNODE, HBNODE, NODE, SONODE, Dynamics, GNesterovNODE, NesterovNODE
+from .ode_block import ODEBlock, SolverDiverged
+from .ode_networks import ODENetwork, image_classifier, point_classifier
+from .ode_rnn import ODERNN, forecaster
 from .orthogonal import DTRIV, AdamDTRIV, MomentumDTRIV, NesterovDTRIV, RMSPropDTRIV
 from .recurrent import LSTM, AdamLSTM, MomentumLSTM, NesterovLSTM, RMSPropLSTM
 from .rnn import RNN, AdamRNN, MomentumRNN, NesterovRNN, RMSPropRNN
+from .spectrum import adjoint_norms, eigenvalues, spectrum_along
 from .state import (
     AdamHiddenState,
     AdamState,
@@ -22,24 +28,59 @@ from .state import (
     NesterovHiddenState,
     NesterovState,
 )
-from .tasks import Digits, Split, Task
+from .tasks import (
+    CIFAR10,
+    MNIST,
+    Adding,
+    Copying,
+    Digits,
+    Forecasting,
+    Images,
+    Language,
+    NestedSpheres,
+    Oscillators,
+    Silverbox,
+    Speech,
+    Split,
+    Stream,
+    Task,
+    Vibration,
+    digits_image,
+    mnist_image,
+)
 from .training import build, evaluate, fit, seeded
 
 __all__ = [
+    "ANODE",
+    "CIFAR10",
     "DTRIV",
+    "GHBNODE",
     "GRU",
+    "HBNODE",
     "LSTM",
+    "MNIST",
+    "NODE",
+    "ODERNN",
     "RNN",
+    "SONODE",
     "AdamDTRIV",
     "AdamGRU",
     "AdamHiddenState",
     "AdamLSTM",
     "AdamRNN",
     "AdamState",
+    "Adding",
+    "Copying",
     "Digits",
     "Diverged",
+    "Dynamics",
+    "Forecasting",
+    "GNesterovNODE",
     "HiddenState",
+    "Images",
     "LSTMState",
+    "Language",
+    "LanguageModel",
     "Learned",
     "MomentumDTRIV",
     "MomentumGRU",
@@ -47,12 +88,17 @@ __all__ = [
     "MomentumLSTM",
     "MomentumRNN",
     "MomentumState",
+    "NestedSpheres",
     "NesterovDTRIV",
     "NesterovGRU",
     "NesterovHiddenState",
     "NesterovLSTM",
+    "NesterovNODE",
     "NesterovRNN",
     "NesterovState",
+    "ODEBlock",
+    "ODENetwork",
+    "Oscillators",
     "RMSPropDTRIV",
     "RMSPropGRU",
     "RMSPropLSTM",
@@ -60,18 +106,31 @@ __all__ = [
     "RecurrentCell",
     "SequenceClassifier",
     "SequenceTagger",
+    "Silverbox",
+    "SolverDiverged",
+    "Speech",
     "Split",
+    "Stream",
     "Task",
+    "Vibration",
     "adam_lstm_loop",
+    "adjoint_norms",
     "build",
+    "digits_image",
+    "eigenvalues",
     "evaluate",
     "fit",
+    "forecaster",
     "gradient_flow",
+    "image_classifier",
     "largest_drive",
+    "mnist_image",
     "momentum_lstm_loop",
     "nesterov_lstm_loop",
     "nesterov_momentum",
+    "point_classifier",
     "seeded",
+    "spectrum_along",
     "velocity",
     "velocity_loop",
 ]

@@ -85,3 +85,13 @@ class SequenceTagger(SequenceReader):
         """(B, T, K)."""
         answer: Tensor = self.head(output)
         return answer
+
+    def carry(self, sequence: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """The answers to a piece of a sequence, and the state to go on with.
+
+        Args:
+            sequence: as `forward` takes it.
+            state: what the call on the piece before returned; None at the beginning.
+        """
+        output, state = self.hidden(sequence, state)
+        return self.answers(output), state

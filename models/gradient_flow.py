@@ -38,8 +38,8 @@ def gradient_flow(network: SequenceReader, task: Task) -> dict[str, list[float]]
     cell = network.cell
     if not isinstance(cell, RecurrentCell):
         raise TypeError(f"gradients flow through a RecurrentCell, got {type(cell).__name__}")
-    split, device = task.validation(), next(network.parameters()).device
-    inputs, targets = split.inputs[:SEQUENCES].to(device), split.targets[:SEQUENCES].to(device)
+    device = next(network.parameters()).device
+    inputs, targets = next(task.validation().to(device).batches(SEQUENCES))
     training = network.training
     network.eval()
     with torch.enable_grad():

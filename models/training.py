@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -114,7 +114,8 @@ def fit(
         lr: learning rate.
         epochs: how many; at least 1.
         seed: at least 0.
-        batch_size: samples per optimizer step; the last batch of an epoch may be smaller.
+        batch_size: samples per optimizer step, the last batch of an epoch may be smaller; of a
+            stream, rows that are read side by side.
         weight_decay: as the optimizer means it.
         clip_norm: largest norm of the whole gradient; None clips nothing.
         optimizer: a name in `OPTIMIZERS`.
@@ -135,7 +136,7 @@ def fit(
     _known("schedule", schedule, SCHEDULES)
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     network.to(place)
-    rule = OPTIMIZERS[optimizer](network.parameters(), lr=lr, weight_decay=weight_decay)
+    rule = OPTIMIZERS[optimizer](_groups(network), lr=lr, weight_decay=weight_decay)
     settings = {
         "task": task.name,
         "optimizer": optimizer,
@@ -157,13 +158,47 @@ def fit(
 
 
 def evaluate(
-    network: torch.nn.Module, task: Task, split: Split, batch_size: int = 512
+    network: torch.nn.Module, task: Task, split: Split, batch_size: int | None = None
 ) -> dict[str, float]:
-    """The task's metrics of a whole split, in evaluation mode, without gradients."""
+    """The task's metrics of a whole split, in evaluation mode, without gradients.
+
+    Args:
+        network: put into evaluation mode, and left there.
+        task: whose metrics.
+        split: samples, or a stream.
+        batch_size: samples, or rows of a stream, at a time; by default as many as the split says.
+    """
     network.eval()
     with torch.no_grad():
-        predictions = [network(inputs) for inputs in torch.split(split.inputs, batch_size)]
-    return task.metrics(torch.cat(predictions), split.targets)
+        kept = [
+            task.condensed(prediction, target)
+            for prediction, target in predictions(network, split, batch_size or split.at_once)
+        ]
+    prediction, target = (torch.cat(batches) for batches in zip(*kept, strict=True))
+    return task.metrics(prediction, target)
+
+
+def predictions(
+    network: torch.nn.Module, split: Split, batch_size: int, *, shuffled: bool = False
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Prediction and target of every batch.
+
+    Along a stream the network's state goes on from batch to batch, cut off from gradients: what is
+    called is ``network.carry(inputs, state) -> (prediction, state)``, at first with None.
+    """
+    carry, state = getattr(network, "carry", None), None
+    if split.carried and carry is None:
+        raise TypeError(
+            f"a stream is read with a carried state, and {type(network).__name__} has no method "
+            "carry(inputs, state) -> (prediction, state); a SequenceTagger has"
+        )
+    for inputs, target in split.batches(batch_size, shuffled=shuffled):
+        if split.carried and carry is not None:
+            prediction, state = carry(inputs, state)
+            state = _detached(state)
+        else:
+            prediction = network(inputs)
+        yield prediction, target
 
 
 def _epochs(
@@ -236,20 +271,18 @@ class _Trainer:
         """One epoch of optimizer steps, and the mean loss that they met."""
         self.network.train()
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate(epoch)
-        total = 0.0
+            group["lr"] = self.rate(epoch) * group["factor"]
+        total, seen, done = 0.0, 0, self._steps(epoch - 1)
         with seeded(self.seed, epoch, self.device), _denormals_flushed():
-            order = torch.randperm(len(self._train)).to(self.device)
-            for place, batch in enumerate(torch.split(order, self.batch_size), start=1):
-                loss = self.task.loss(
-                    self.network(self._train.inputs[batch]), self._train.targets[batch]
-                )
+            batches = predictions(self.network, self._train, self.batch_size, shuffled=True)
+            for step, (prediction, target) in enumerate(batches, start=done + 1):
+                loss = self.task.loss(prediction, target)
                 value = loss.item()
                 if not math.isfinite(value):
-                    raise Diverged("train_loss", value, epoch, self._steps(epoch - 1) + place)
+                    raise Diverged("train_loss", value, epoch, step)
                 self._descend(loss)
-                total += value * len(batch)
-        return total / len(self._train)
+                total, seen = total + value * len(target), seen + len(target)
+        return total / seen
 
     def _descend(self, loss: Tensor) -> None:
         self.optimizer.zero_grad()
@@ -268,7 +301,38 @@ class _Trainer:
 
     def _steps(self, epochs: int) -> int:
         """Optimizer steps in so many epochs."""
-        return epochs * math.ceil(len(self._train) / self.batch_size)
+        return epochs * self._train.steps(self.batch_size)
+
+
+def _groups(network: torch.nn.Module) -> list[dict[str, Any]]:
+    """The network's parameters for an optimizer, in groups by the factor of their learning rate.
+
+    The factor is 1, unless the module that has the parameter says otherwise with a method
+    ``learning_rate_factors() -> dict[str, float]``, by its own names of its parameters.
+    """
+    factors: dict[str, float] = {}
+    for prefix, module in network.named_modules():
+        told: dict[str, float] = getattr(module, "learning_rate_factors", dict)()
+        factors |= {f"{prefix}.{name}".removeprefix("."): told[name] for name in told}
+    parameters = dict(network.named_parameters())
+    if unknown := sorted(factors.keys() - parameters):
+        raise ValueError(
+            f"learning_rate_factors names {', '.join(unknown)}, which the network does not have; "
+            f"it has {', '.join(parameters)}"
+        )
+    groups: dict[float, list[Tensor]] = {1.0: []}
+    for name, parameter in parameters.items():
+        groups.setdefault(factors.get(name, 1.0), []).append(parameter)
+    return [{"params": members, "factor": factor} for factor, members in groups.items() if members]
+
+
+def _detached(state: Any) -> Any:
+    """A state whose gradients end here: of this package's cells, or torch's tensors and pairs."""
+    if isinstance(state, Tensor):
+        return state.detach()
+    if hasattr(state, "map"):
+        return state.map(Tensor.detach)
+    return tuple(_detached(part) for part in state)
 
 
 def _check(lr: float, epochs: int, seed: int, batch_size: int, clip_norm: float | None) -> None:

@@ -4,16 +4,19 @@ from .catalogue import CATALOGUE, catalogued
 from .checks import SpaceError, check
 from .loading import Loaded, load
 from .parameters import Choice, Float, Int, describe, middle
-from .space import Control, Metrics, Space, Variant
+from .space import SCALES, Control, Metrics, Published, Scale, Space, Variant
 
 __all__ = [
     "CATALOGUE",
+    "SCALES",
     "Choice",
     "Control",
     "Float",
     "Int",
     "Loaded",
     "Metrics",
+    "Published",
+    "Scale",
     "Space",
     "SpaceError",
     "Variant",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields, replace
 from typing import Any
 
-from .parameters import Parameter, Value, problem
-from .space import TRAINING_CONTEXT, TRAINING_PARAMETERS, Space, Variant
+from .parameters import Parameter, Value, contains, describe, problem
+from .space import TRAINING_CONTEXT, TRAINING_PARAMETERS, Grid, Space, Variant
 
 _NAME = re.compile(r"[A-Za-z][\w.-]*")
 
@@ -42,6 +43,9 @@ def _problems(space: Space) -> Iterator[str]:
         yield from _parameter(name, parameter)
     for variant in space.variants:
         yield from _variant(space, variant)
+    yield from _grid("the space's grid", space.grid, space.parameters)
+    yield from _published(space)
+    yield from _paper(space)
 
 
 def _contenders(space: Space) -> Iterator[str]:
@@ -62,6 +66,46 @@ def _budget(space: Space) -> Iterator[str]:
         yield f"direction must be 'maximize' or 'minimize', got {space.direction!r}"
     if space.task is None and not (space.metric and space.direction):
         yield "a space without a task must say its metric and its direction"
+
+
+def _published(space: Space) -> Iterator[str]:
+    known = [variant.name for variant in space.variants]
+    for result in space.published:
+        if result.variant not in known:
+            yield (
+                f"a published result is of variant {result.variant!r}, which is none of "
+                + ", ".join(known)
+            )
+
+
+def _paper(space: Space) -> Iterator[str]:
+    """What is wrong at paper scale, beside what already is at this one."""
+    if not space.paper:
+        return
+    known = {field.name for field in fields(space)} - {"name", "paper", "scale"}
+    if unknown := sorted(set(space.paper) - known):
+        yield f"paper changes {_quoted(unknown)}; it may change {', '.join(sorted(known))}"
+        return
+    here = set(_problems(replace(space, paper={})))
+    yield from (
+        f"at paper scale: {problem}"
+        for problem in _problems(space.at("paper"))
+        if problem not in here
+    )
+
+
+def _grid(what: str, grid: Grid, parameters: Mapping[str, Any]) -> Iterator[str]:
+    for name, values in grid.items():
+        if name not in parameters:
+            known = ", ".join(parameters) or "none"
+            yield f"{what} names {name!r}, which is none of its parameters: {known}"
+        elif not values:
+            yield f"{what} has no value for {name!r}; leave it out"
+        elif outside := [value for value in values if not contains(parameters[name], value)]:
+            yield (
+                f"{what} has {name}={outside[0]!r}, which is not in {describe(parameters[name])}; "
+                "widen the range, or leave the value out"
+            )
 
 
 def _named(what: str, name: str) -> Iterator[str]:
@@ -86,6 +130,7 @@ def _variant(space: Space, variant: Variant) -> Iterator[str]:
                     f"parameter {name!r} is shared by all variants and given again by "
                     f"{variant.name!r}; a shared parameter has one range for all"
                 )
+        yield from _grid(f"the grid of variant {variant.name!r}", variant.grid, variant.parameters)
     if (variant.network is None) == (variant.run is None):
         yield f"variant {variant.name!r} needs either a network or a run, and not both"
     elif variant.network is not None and space.task is None:

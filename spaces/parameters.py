@@ -61,6 +61,26 @@ def middle(parameter: Parameter | BaseDistribution) -> Any:
             return parameter
 
 
+def contains(parameter: Parameter, value: Value) -> bool:
+    """Whether a search could draw that value; of a fixed parameter, whether it is that value."""
+    match parameter, value:
+        case FloatDistribution() | IntDistribution(), bool():
+            return False
+        case FloatDistribution(), int() | float():
+            return _between(parameter, value)
+        case IntDistribution(), int():
+            return _between(parameter, value)
+        case CategoricalDistribution(choices=choices), _:
+            return value in choices
+        case _:
+            return value == parameter
+
+
+def _between(numbers: Float | Int, value: float) -> bool:
+    steps = 0.0 if numbers.step is None else (value - numbers.low) / numbers.step
+    return numbers.low <= value <= numbers.high and math.isclose(steps, round(steps), abs_tol=1e-9)
+
+
 class Middle(FixedTrial):
     """A trial that suggests the middle of every range: what a space is without a search."""
 

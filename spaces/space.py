@@ -6,10 +6,10 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self, get_args
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
@@ -17,7 +17,7 @@ from torch import nn
 
 from ..models import Task, build, fit
 from . import parameters as _parameters
-from .parameters import Parameters, Values
+from .parameters import Parameters, Value, Values
 
 Metrics = dict[str, Any]
 """What a training yields once an epoch: ``validation_<metric>``, ``test_<metric>`` in the last one
@@ -28,6 +28,14 @@ DefineByRun = Callable[[BaseTrial], Values]
 
 Control = Mapping[str, Any] | Callable[[Values], Values]
 """The parameters that a control sets otherwise: fixed, or computed from its variant's."""
+
+Grid = Mapping[str, Sequence[Value]]
+"""The values of some parameters that a paper tried, each with each of the others."""
+
+Scale = Literal["laptop", "paper"]
+"""How large the question is asked: for an afternoon on a laptop, or as the paper asked it."""
+
+SCALES: tuple[Scale, ...] = get_args(Scale)
 
 TRAINING_CONTEXT = ("epochs", "seed", "test", "checkpoint")
 """What every training is told besides its parameters; no parameter may have these names."""
@@ -55,6 +63,7 @@ class Variant:
         baseline: the variant that the others are compared with; each space has exactly one.
         controls: this variant with part of its idea switched off, by name: the parameters that
             change, or a function that computes them from the variant's.
+        grid: the paper's own grid of its parameters; the others sit in the middle of their ranges.
     """
 
     name: str
@@ -63,6 +72,7 @@ class Variant:
     parameters: Parameters | DefineByRun = field(default_factory=dict)
     baseline: bool = False
     controls: Mapping[str, Control] = field(default_factory=dict)
+    grid: Grid = field(default_factory=dict)
 
     def controlled(self, control: str | None, values: Values) -> Values:
         """The values of a control, given its variant's; the variant's own when control is None.
@@ -89,6 +99,27 @@ class Variant:
         return {**values, **changed}
 
 
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A result that others reported, to stand beside ours and never to be mixed with it.
+
+    Attributes:
+        variant: of the space, whose result it is.
+        metric: what was measured, on test data, by the task's name for it where it has one.
+        value: the mean over the authors' runs.
+        setting: what it was measured on and how: sizes, epochs, runs, how the best was picked.
+        source: where it is written, and how far it was confirmed.
+        spread: the sample standard deviation over the authors' runs, None where there is none.
+    """
+
+    variant: str
+    metric: str
+    value: float
+    setting: str
+    source: str
+    spread: float | None = None
+
+
 @dataclass(frozen=True)
 class Space:
     """A task, the variants that compete on it, and the parameters that all of them share.
@@ -105,6 +136,12 @@ class Space:
         trials: search trials per variant, unless the command line says otherwise.
         epochs: epochs of a full training, likewise.
         seeds: fresh seeds in the confirm phase, likewise.
+        grid: the paper's own grid of shared parameters.
+        cost: a second metric, to be made small beside the deciding one; empty for none.
+        published: results that others reported.
+        paper: the fields that change at paper scale, by name. A mapping (`parameters`, `grid`)
+            changes only in what is named.
+        scale: at which scale this space is; see `at`.
     """
 
     name: str
@@ -117,6 +154,26 @@ class Space:
     trials: int = 12
     epochs: int = 10
     seeds: int = 5
+    grid: Grid = field(default_factory=dict)
+    cost: str = ""
+    published: Sequence[Published] = ()
+    paper: Mapping[str, Any] = field(default_factory=dict)
+    scale: Scale = "laptop"
+
+    def at(self, scale: str) -> Self:
+        """This space at a scale.
+
+        Raises:
+            ValueError: there is no such scale, or the space has none but its own.
+        """
+        if scale not in SCALES:
+            raise ValueError(f"no scale {scale!r}; there are {', '.join(SCALES)}")
+        if scale == self.scale:
+            return self
+        if not self.paper:
+            raise ValueError(f"space {self.name!r} is at {self.scale} scale only, not at {scale}")
+        fields = {name: _changed(getattr(self, name), new) for name, new in self.paper.items()}
+        return replace(self, **fields, paper={}, scale="paper")
 
     @cached_property
     def loaded_task(self) -> Task | None:
@@ -196,29 +253,45 @@ class Space:
         """The space as plan.json holds it.
 
         The digest is of what decides which trials there are and how they are compared: task, data,
-        metric, ranges, variants, controls. It cannot see the code of builders and functions, and
-        leaves out what is only said in words.
+        metrics, ranges, grids, variants, controls. It cannot see the code of builders and
+        functions, and leaves out what is only said: the question, the scale's name, the results of
+        others.
         """
-        described = {
+        task = self.loaded_task
+        deciding = {
             "name": self.name,
-            "question": self.question,
-            "task": self.loaded_task.name if self.loaded_task else None,
+            "task": task.name if task else None,
             "metric": self.deciding_metric,
             "direction": self.deciding_direction,
-            "data": dict(self.loaded_task.data) if self.loaded_task else None,
+            "cost": self.cost,
+            "data": dict(task.data) if task else None,
             "parameters": _encode(self.parameters),
+            "grid": _encode_grid(self.grid),
             "variants": [
                 {
                     "name": variant.name,
                     "baseline": variant.baseline,
                     "parameters": _encode(variant.parameters),
                     "controls": {n: _encode_control(c) for n, c in variant.controls.items()},
+                    "grid": _encode_grid(variant.grid),
                 }
                 for variant in self.variants
             ],
         }
-        canonical = json.dumps(_without_words(described), sort_keys=True).encode()
-        return {**described, "digest": hashlib.sha256(canonical).hexdigest()}
+        canonical = json.dumps(_without_words(deciding), sort_keys=True).encode()
+        return {
+            **deciding,
+            "question": self.question,
+            "scale": self.scale,
+            "chance": task.chance if task else None,
+            "published": [asdict(result) for result in self.published],
+            "digest": hashlib.sha256(canonical).hexdigest(),
+        }
+
+
+def _changed(old: Any, new: Any) -> Any:
+    """A field at paper scale: a mapping with what is named changed, anything else anew."""
+    return {**old, **new} if isinstance(old, Mapping) and isinstance(new, Mapping) else new
 
 
 def _plain(reports: Iterator[Metrics], epochs: int) -> Iterator[Metrics]:
@@ -247,14 +320,17 @@ def _number(value: Any) -> Any:
 def _without_words(value: Any) -> Any:
     if not isinstance(value, dict):
         return [_without_words(v) for v in value] if isinstance(value, list) else value
-    words = ("question", "described")
-    return {n: v is not None if n in words else _without_words(v) for n, v in value.items()}
+    return {n: n if n == "described" else _without_words(v) for n, v in value.items()}
 
 
 def _encode(parameters: Parameters | DefineByRun) -> dict[str, Any]:
     if callable(parameters):
         return {"described": inspect.getdoc(parameters) or "a define-by-run function"}
     return {name: _parameters.to_json(parameter) for name, parameter in parameters.items()}
+
+
+def _encode_grid(grid: Grid) -> dict[str, list[Value]]:
+    return {name: list(values) for name, values in grid.items()}
 
 
 def _encode_control(control: Control) -> dict[str, Any]:

@@ -6,24 +6,21 @@ sequential MNIST (Le, Jaitly, Hinton, arXiv:1504.00941) in small. Permuted, neig
 are far apart in time, and the memory must be longer.
 """
 
-import hashlib
 from functools import cache
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.functional import cross_entropy
 
-from .task import Split, Task
+from .classification import Classification
+from .sources import Part, permutation, ranks, sha256
+from .task import Split
 
-Part = Literal["train", "validation", "test"]
-PARTS: tuple[Part, ...] = ("train", "train", "train", "validation", "test")  # of every five
+CYCLE: tuple[Part, ...] = ("train", "train", "train", "validation", "test")  # of every five
 BRIGHTEST = 16  # of a pixel in the file
 
 
-class Digits(Task):
+class Digits(Classification):
     """Ten classes; 64 steps of one pixel in [0, 1]; 1,085 images to learn, 357 and 355 to judge.
 
     The splits never change: of every five images of a class, in the file's order, three are for
@@ -35,8 +32,7 @@ class Digits(Task):
 
     input_size = 1
     output_size = 10
-    metric = "accuracy"
-    direction: Literal["maximize"] = "maximize"
+    chance = 0.1
 
     def __init__(self, permuted: bool = False) -> None:
         self.name = "permuted-digits" if permuted else "digits"
@@ -46,11 +42,11 @@ class Digits(Task):
     def data(self) -> dict[str, str | int]:
         """Name, sizes, and the sha256 of pixels in reading order, then labels, a byte each."""
         pixels, labels = self._bytes()
-        parts = _parts(labels.tobytes()).tolist()
+        parts = _parts(labels).tolist()
         return {
             "name": self.name,
             **{part: parts.count(part) for part in ("train", "validation", "test")},
-            "sha256": hashlib.sha256(pixels.tobytes() + labels.tobytes()).hexdigest(),
+            "sha256": sha256(pixels, labels),
         }
 
     def train(self) -> Split:
@@ -65,28 +61,16 @@ class Digits(Task):
         """355 images."""
         return self._split("test")
 
-    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Cross entropy of logits (B, 10) against classes (B,), in nats."""
-        return cross_entropy(prediction, target)
-
-    def metrics(self, prediction: Tensor, target: Tensor) -> dict[str, float]:
-        """`loss`, and `accuracy`: the share of images whose largest logit is the right one."""
-        right = prediction.argmax(dim=-1) == target
-        return {
-            "loss": self.loss(prediction, target).item(),
-            "accuracy": right.double().mean().item(),
-        }
-
     def _split(self, part: Part) -> Split:
         pixels, labels = self._bytes()
-        chosen = _parts(labels.tobytes()) == part
+        chosen = _parts(labels) == part
         inputs = torch.from_numpy(pixels[chosen]).float() / BRIGHTEST
         return Split(inputs.unsqueeze(-1), torch.from_numpy(labels[chosen]).long())
 
     def _bytes(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Pixels (1797, 64) in reading order and labels (1797,)."""
         pixels, labels = _file()
-        return (pixels[:, _permutation(64)] if self.permuted else pixels), labels
+        return (pixels[:, permutation(64)] if self.permuted else pixels), labels
 
 
 @cache
@@ -97,17 +81,6 @@ def _file() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     return images.data.astype(np.uint8), images.target.astype(np.uint8)
 
 
-@cache
-def _parts(labels: bytes) -> NDArray[np.str_]:
+def _parts(labels: NDArray[np.uint8]) -> NDArray[np.str_]:
     """The part of each sample, by its place among the samples of its class."""
-    seen = dict.fromkeys(range(256), 0)
-    parts = []
-    for label in labels:
-        parts.append(PARTS[seen[label] % len(PARTS)])
-        seen[label] += 1
-    return np.array(parts)
-
-
-def _permutation(length: int) -> NDArray[np.int64]:
-    """A fixed order of time steps; numpy froze the stream of its `RandomState`."""
-    return np.random.RandomState(0).permutation(length)
+    return np.array(CYCLE)[ranks(labels) % len(CYCLE)]

@@ -1,9 +1,12 @@
 """A task and a network that learn in a blink."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from scipy.io import wavfile
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -65,6 +68,21 @@ def task() -> SignOfSum:
 def network() -> Callable[[], Dropping]:
     """Makes the same network again at each call."""
     return lambda: build(lambda: Dropping(LSTM(1, 6, batch_first=True), 2), seed=5)
+
+
+@pytest.fixture(scope="session")
+def voices(tmp_path_factory) -> Path:
+    """WAV files of six voices, each a folder: one pitch, loud and soft, in noise."""
+    folder = tmp_path_factory.mktemp("voices")
+    for number, name in enumerate("abcdef"):
+        noise = np.random.RandomState(number)
+        (folder / name).mkdir()
+        for take in range(3):
+            time = np.arange(3000 + 700 * take) / 8000
+            sound = np.sin(2 * np.pi * (400 + 500 * number) * time) * (1 + np.sin(20 * time))
+            sound += 0.05 * noise.standard_normal(len(time))
+            wavfile.write(folder / name / f"{take}.wav", 8000, (8000 * sound).astype(np.int16))
+    return folder
 
 
 RECURRENCES = {

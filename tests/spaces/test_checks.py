@@ -4,7 +4,14 @@ from dataclasses import replace
 import pytest
 
 from momentune.models import LSTM, Digits, SequenceClassifier
-from momentune.spaces import CATALOGUE, Float, Space, SpaceError, Variant, catalogued, check
+from momentune.spaces import (
+    Float,
+    Published,
+    Space,
+    SpaceError,
+    Variant,
+    check,
+)
 
 
 def network(task, *, hidden_size):
@@ -30,19 +37,12 @@ def variants(**changes):
     return [first, replace(second, **changes)]
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
-def test_every_catalogue_space_is_sound_and_builds_every_network(name):
-    space = check(catalogued(name))
-    assert space.name == name
-    for variant in space.variants:
-        for control in (None, *variant.controls):
-            values = variant.controlled(control, space.middle(variant))
-            first = next(space.train(variant, values, epochs=1, seed=0))
-            assert f"validation_{space.deciding_metric}" in first
-
-
 def test_a_good_space_is_returned():
     assert check(good()) == good()
+
+
+def published(variant):
+    return [Published(variant=variant, metric="loss", value=1.0, setting="s", source="t")]
 
 
 def generator(x, unknown):
@@ -77,12 +77,29 @@ def generator(x, unknown):
         (good(variants=variants(network=None, run=generator)), "needs 'unknown', 'x'"),
         (good(variants=variants(network=lambda: None)), "takes no argument"),
         (good(variants=variants(parameters=lambda trial: trial.no)), "cannot be drawn"),
+        (good(grid={"width": [1]}), "grid names 'width', which is none of its parameters"),
+        (good(grid={"lr": [0.1]}), "has lr=0.1, which is not in 0.001 … 0.01 (log)"),
+        (good(grid={"hidden_size": [8, 16]}), "has hidden_size=16, which is not in = 8"),
+        (good(grid={"lr": ["fast"]}), "has lr='fast'"),
+        (good(grid={"lr": []}), "has no value for 'lr'"),
+        (good(variants=variants(grid={"lr": [0.01]})), "grid of variant 'other' names 'lr'"),
+        (good(paper={"width": 3}), "paper changes 'width'; it may change cost, direction"),
+        (good(paper={"name": "yours"}), "paper changes 'name'"),
+        (good(paper={"epochs": 0}), "at paper scale: epochs must be at least 1, got 0"),
+        (good(paper={"parameters": {"lr": Float(1, 1)}}), "at paper scale: parameter 'lr'"),
+        (good(published=published("gru")), "of variant 'gru', which is none of lstm, other"),
     ],
 )
 def test_what_is_wrong_with_a_space_is_told(space, words):
     with pytest.raises(SpaceError, match="space ") as caught:
         check(space)
     assert words in str(caught.value)
+
+
+def test_what_is_wrong_at_both_scales_is_told_once():
+    with pytest.raises(SpaceError) as caught:
+        check(good(trials=0, paper={"epochs": 500}))
+    assert "at paper scale" not in str(caught.value)
 
 
 def test_all_problems_are_told_at_once():

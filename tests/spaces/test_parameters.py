@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from momentune.spaces import Choice, Float, Int, describe, middle
-from momentune.spaces.parameters import Middle, problem, suggest, to_json
+from momentune.spaces.parameters import Middle, contains, problem, suggest, to_json
 
 RANGES = [
     Float(0.1, 0.9),
@@ -25,6 +25,22 @@ def test_a_draw_and_the_middle_lie_in_the_range(parameter):
     trial = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1)).ask()
     for value in (suggest(trial, "p", parameter), middle(parameter)):
         assert parameter._contains(parameter.to_internal_repr(value))
+        assert contains(parameter, value)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "outside"),
+    [
+        (Float(0.1, 0.9), [0.0, 1, True, "0.5", None]),
+        (Float(0.0, 1.0, step=0.25), [0.3]),
+        (Int(1, 9), [0, 10, 1.5, True]),
+        (Int(0, 100, step=10), [15]),
+        (Choice(["adam", "sgd"]), ["rmsprop", 0]),
+        (0.5, [0.6, None]),
+    ],
+)
+def test_a_value_outside_a_range_is_known(parameter, outside):
+    assert not any(contains(parameter, value) for value in outside)
 
 
 @pytest.mark.parametrize("parameter", RANGES, ids=describe)

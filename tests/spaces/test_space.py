@@ -1,3 +1,4 @@
+import json
 import pickle
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from momentune.models import Digits, largest_drive
-from momentune.spaces import Float, Space, Variant, catalogued
+from momentune.spaces import Choice, Float, Published, Space, Variant, catalogued
 
 
 def echo(**given):
@@ -54,6 +55,88 @@ def test_the_digest_follows_what_decides_the_trials_and_nothing_else():
     assert replace(space, trials=99).to_json()["digest"] == digest
     wider = {**space.parameters, "lr": Float(1e-5, 1.0, log=True)}
     assert replace(space, parameters=wider).to_json()["digest"] != digest
+
+
+@pytest.mark.parametrize(
+    ("change", "decides"),
+    [
+        ({"grid": {"lr": [0.01]}}, True),
+        ({"cost": "seconds"}, True),
+        ({"scale": "paper"}, False),
+        ({"question": "Really?"}, False),
+        (
+            {
+                "published": [
+                    Published(variant="lstm", metric="accuracy", value=1.0, setting="", source="")
+                ]
+            },
+            False,
+        ),
+    ],
+    ids=lambda change: "-".join(change) if isinstance(change, dict) else "",
+)
+def test_grids_and_costs_decide_and_words_do_not(change, decides):
+    space = catalogued("digits-lstm")
+    changed = replace(space, **change).to_json()
+    assert (changed["digest"] != space.to_json()["digest"]) is decides
+    json.dumps(changed)
+
+
+def test_plan_json_holds_scale_chance_and_what_others_published():
+    result = Published(
+        variant="lstm", metric="accuracy", value=0.9, setting="small", source="A, table 1"
+    )
+    told = replace(catalogued("digits-lstm"), published=[result]).to_json()
+    assert (told["scale"], told["chance"], told["cost"]) == ("laptop", 0.1, "")
+    assert told["published"] == [
+        {
+            "variant": "lstm",
+            "metric": "accuracy",
+            "value": 0.9,
+            "setting": "small",
+            "source": "A, table 1",
+            "spread": None,
+        }
+    ]
+
+
+# Scales
+
+
+def scaled():
+    return Space(
+        "s",
+        variants=[Variant("a", run=echo, baseline=True)],
+        metric="loss",
+        direction="minimize",
+        parameters={"width": Choice([8, 16]), "lr": Float(0.1, 1.0)},
+        paper={"epochs": 700, "parameters": {"width": 128}},
+    )
+
+
+def test_paper_scale_changes_what_it_names_and_nothing_else():
+    space, paper = scaled(), scaled().at("paper")
+    assert (paper.scale, paper.epochs) == ("paper", 700)
+    assert paper.parameters == {"width": 128, "lr": Float(0.1, 1.0)}
+    assert replace(paper, epochs=10, parameters=space.parameters, paper=space.paper) == replace(
+        space, scale="paper"
+    )
+
+
+def test_a_space_at_its_own_scale_is_itself():
+    space = scaled()
+    assert space.at("laptop") is space
+    paper = space.at("paper")
+    assert paper.at("paper") is paper
+
+
+def test_a_scale_that_is_not_there_is_told():
+    with pytest.raises(ValueError, match="no scale 'galaxy'; there are laptop, paper"):
+        scaled().at("galaxy")
+    with pytest.raises(ValueError, match="'digits-lstm' is at laptop scale only, not at paper"):
+        replace(catalogued("digits-lstm"), paper={}).at("paper")
+    with pytest.raises(ValueError, match="at paper scale only, not at laptop"):
+        scaled().at("paper").at("laptop")
 
 
 def test_suggestions_come_from_the_trial_and_hold_every_parameter():

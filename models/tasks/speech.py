@@ -1,0 +1,228 @@
+"""The next frame of speech: what does a voice sound like 16 ms from now?
+
+The task of Wisdom et al., "Full-Capacity Unitary Recurrent Neural Networks" (arXiv:1611.00035), as
+the momentum paper uses it (section 1.6): frames of the log-magnitude spectrum at 8 kHz, windows of
+256 samples every 128, so 129 numbers a frame, and the mean squared error over all frames but the
+padding.
+"""
+
+import io
+import tarfile
+import warnings
+from collections.abc import Iterator
+from functools import cache
+from itertools import pairwise
+from math import gcd
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from .sources import PARTS, VARIABLE, Part, data_folder, sha256
+from .task import Split, Task
+
+RATE = 8000  # samples per second
+WINDOW, HOP = 256, 128  # samples
+FLOOR = 1e-4  # of a magnitude, where full scale is 1: below 16-bit noise
+CYCLE: tuple[Part, ...] = ("train", "train", "train", "train", "validation", "test")  # speakers
+ARCHIVE = "fsdd_recordings.tar.gz"
+
+Recording = tuple[str, Path, NDArray[np.float32]]  # the speaker, the file, samples at RATE
+Frames = dict[Part, list[Tensor]]  # of each piece (T, 129)
+
+
+class Speech(Task):
+    """Predict the next frame of log magnitudes; no speaker is in two splits.
+
+    Recordings are read from the data folder, from the first of these that is there:
+
+    1. `timit` or `TIMIT`: WAV files below TRAIN and TEST, each in the folder of its speaker. SA
+       sentences, which all speakers read, are left out. Every tenth speaker of TRAIN validates.
+    2. `fsdd_recordings.tar.gz`: the spoken digits of six speakers
+       (https://github.com/Jakobovski/free-spoken-digit-dataset), files digit_speaker_index.wav.
+    3. WAV files in folders named by their speakers.
+
+    Without a TEST folder, four of every six speakers, in alphabetic order, are to train, the fifth
+    validates, the sixth tests; at least three are needed.
+
+    Each frequency has mean 0 and variance 1 over the training frames, so that 1 is what the
+    training data's mean frame would cost there. Frames past the end of a recording are 0 as inputs
+    and NaN as targets.
+
+    Args:
+        longest: frames; longer recordings are cut into several of about that length.
+        samples: of each split at most so many recordings; None for all.
+    """
+
+    name = "speech"
+    metric = "loss"
+    direction: Literal["minimize"] = "minimize"
+    input_size = output_size = WINDOW // 2 + 1
+    chance = 1.0
+
+    def __init__(self, *, longest: int = 64, samples: int | None = None) -> None:
+        if longest < 2 or (samples is not None and samples < 1):
+            raise ValueError(
+                "longest must be at least 2 frames and samples at least 1 recording, "
+                f"got {longest} and {samples}"
+            )
+        self.longest, self.samples = longest, samples
+
+    @property
+    def data(self) -> dict[str, str | int]:
+        """Source, sizes, and the sha256 of the frames that are used, not yet normalized."""
+        source, _ = _frames(data_folder())
+        chosen = {part: self._pieces(part) for part in PARTS}
+        return {
+            "name": f"{self.name}: {source}",
+            **{part: len(pieces) for part, pieces in chosen.items()},
+            "sha256": sha256(*(p.numpy() for pieces in chosen.values() for p in pieces)),
+        }
+
+    def train(self) -> Split:
+        """Pieces of recordings, inputs and targets (N, T, 129)."""
+        return self._split("train")
+
+    def validation(self) -> Split:
+        """Of speakers that are not in training."""
+        return self._split("validation")
+
+    def test(self) -> Split:
+        """Of speakers that are in no other split."""
+        return self._split("test")
+
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Mean squared error of (B, T, 129), over what is not NaN."""
+        there = ~target.isnan()
+        return (prediction[there] - target[there]).square().mean()
+
+    def metrics(self, prediction: Tensor, target: Tensor) -> dict[str, float]:
+        """`loss` alone."""
+        return {"loss": self.loss(prediction, target).item()}
+
+    def _split(self, part: Part) -> Split:
+        everything = torch.cat(self._pieces("train"))
+        mean, deviation = everything.mean(0), everything.std(0).clamp_min(1e-6)
+        pieces = [(piece - mean) / deviation for piece in self._pieces(part)]
+        return Split(
+            pad_sequence([piece[:-1] for piece in pieces], batch_first=True),
+            pad_sequence([piece[1:] for piece in pieces], True, padding_value=float("nan")),
+        )
+
+    def _pieces(self, part: Part) -> list[Tensor]:
+        recordings = _frames(data_folder())[1][part]
+        if self.samples is not None:  # from all over: neighbours are of one speaker
+            step = max(1, len(recordings) // self.samples)
+            recordings = recordings[::step][: self.samples]
+        return [piece for frames in recordings for piece in _cut(frames, self.longest)]
+
+
+def log_magnitudes(samples: NDArray[np.float32]) -> Tensor:
+    """Natural logarithms of the magnitudes of the short-time Fourier transform, (T, 129)."""
+    spectrum = torch.stft(
+        torch.from_numpy(samples),
+        WINDOW,
+        HOP,
+        window=torch.hann_window(WINDOW),
+        center=False,
+        return_complex=True,
+    )
+    return spectrum.abs().clamp_min(FLOOR).log().mT.contiguous()
+
+
+@cache
+def _frames(folder: Path | None) -> tuple[str, Frames]:
+    """Where recordings were found, and the frames of each."""
+    name, recordings = _recordings(folder)
+    if not recordings:
+        raise FileNotFoundError(
+            "no speech: fetch https://github.com/Jakobovski/free-spoken-digit-dataset (3,000 "
+            f"spoken digits) and put its recordings, in {ARCHIVE} or one folder for each speaker, "
+            f"or TIMIT in a folder `timit`, into the folder that --data or {VARIABLE} names"
+        )
+    parts = _parts([(speaker, path) for speaker, path, _ in recordings])
+    frames: Frames = {part: [] for part in PARTS}
+    for (_, _, samples), part in zip(recordings, parts, strict=True):
+        if len(samples) >= WINDOW + HOP:  # two frames, one to predict the other
+            frames[part].append(log_magnitudes(samples))
+    if empty := [part for part, found in frames.items() if not found]:
+        speakers = {speaker for speaker, *_ in recordings}
+        raise ValueError(
+            f"no speaker is left for {' and '.join(empty)}: the recordings in {folder} are of "
+            f"{len(speakers)} speakers, and at least three are needed"
+        )
+    return name, frames
+
+
+def _recordings(folder: Path | None) -> tuple[str, list[Recording]]:
+    if folder is None:
+        return "", []
+    for timit in (folder / "timit", folder / "TIMIT"):
+        if timit.is_dir():
+            return "TIMIT", list(_in_folders(timit))
+    if (folder / ARCHIVE).is_file():
+        return "free spoken digits", list(_in_archive(folder / ARCHIVE))
+    return "WAV files", list(_in_folders(folder))
+
+
+def _in_folders(folder: Path) -> Iterator[Recording]:
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() == ".wav" and not path.name.upper().startswith("SA"):
+            yield path.parent.name, path, _samples(path.read_bytes(), path)
+
+
+def _in_archive(archive: Path) -> Iterator[Recording]:
+    with tarfile.open(archive) as members:
+        for member in sorted(members.getmembers(), key=lambda member: member.name):
+            file = members.extractfile(member) if member.name.endswith(".wav") else None
+            if file is not None:
+                path = Path(member.name)
+                yield path.stem.split("_")[1], path, _samples(file.read(), path)
+
+
+def _samples(content: bytes, path: Path) -> NDArray[np.float32]:
+    """One channel at 8 kHz, full scale 1."""
+    from scipy.io import wavfile
+    from scipy.signal import resample_poly
+
+    try:
+        with warnings.catch_warnings(action="ignore"):  # chunks that are no sound
+            rate, samples = wavfile.read(io.BytesIO(content))
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is no WAV file that can be read ({error}); TIMIT's own are NIST SPHERE files: "
+            "convert them, for example with `sox in.WAV out.wav`"
+        ) from error
+    if samples.dtype.kind == "i":
+        samples = samples / np.iinfo(samples.dtype).max
+    mono = samples if samples.ndim == 1 else samples.mean(1)
+    common = gcd(RATE, rate)
+    return resample_poly(mono, RATE // common, rate // common).astype(np.float32)
+
+
+def _parts(files: list[tuple[str, Path]]) -> list[Part]:
+    """The part of each file, by its speaker."""
+    tested = {s for s, path in files if "TEST" in {p.upper() for p in path.parts[:-1]}}
+    others = sorted({speaker for speaker, _ in files} - tested)
+    part: dict[str, Part] = dict.fromkeys(tested, "test")
+    for place, speaker in enumerate(others):
+        if tested:
+            part[speaker] = "validation" if place % 10 == 9 else "train"
+        else:
+            part[speaker] = CYCLE[-len(others) :][place] if len(others) < 6 else CYCLE[place % 6]
+    return [part[speaker] for speaker, _ in files]
+
+
+def _cut(frames: Tensor, longest: int) -> list[Tensor]:
+    """Pieces of about equal length, of at most `longest` predictions; nothing is lost.
+
+    The last frame of a piece is the first of the next, so that each frame but the first of a
+    recording is predicted once.
+    """
+    count = -(-(len(frames) - 1) // longest)
+    borders = np.linspace(0, len(frames) - 1, count + 1).round().astype(int).tolist()
+    return [frames[start : end + 1] for start, end in pairwise(borders)]

@@ -1,0 +1,127 @@
+"""Speech: frames as scipy computes them, speakers apart, padding that costs nothing."""
+
+import numpy as np
+import pytest
+import scipy.signal
+import torch
+from scipy.io import wavfile
+
+from momentune.models import Speech
+from momentune.models.tasks.speech import FLOOR, log_magnitudes
+
+
+@pytest.fixture
+def data(voices, monkeypatch):
+    monkeypatch.setenv("MOMENTUNE_DATA", str(voices))
+
+
+def test_frames_are_those_of_scipy():
+    samples = np.random.RandomState(0).standard_normal(2000).astype(np.float32)
+    frames = log_magnitudes(samples)
+    window = scipy.signal.get_window("hann", 256)
+    for t, frame in enumerate(frames):
+        spectrum = np.abs(np.fft.rfft(window * samples[128 * t : 128 * t + 256]))
+        want = torch.from_numpy(np.log(np.maximum(spectrum, FLOOR))).float()
+        torch.testing.assert_close(frame, want, rtol=1e-3, atol=1e-3)
+    assert frames.shape == (1 + (2000 - 256) // 128, 129)
+
+
+@pytest.mark.usefixtures("data")
+def test_a_target_is_the_next_input():
+    split = Speech(longest=1000).train()
+    inputs, targets = split.inputs[:, 1:], split.targets[:, :-1]
+    there = ~split.targets[:, 1:].isnan()
+    assert there.any()
+    assert torch.equal(inputs[there], targets[there])
+
+
+@pytest.mark.usefixtures("data")
+@pytest.mark.parametrize("longest", [2, 7, 1000])
+def test_cutting_loses_no_frame(longest):
+    whole, cut = Speech(longest=1000).train(), Speech(longest=longest).train()
+    assert cut.targets.shape[1] <= longest
+    assert len(cut) >= len(whole)
+    counts = [(~split.targets[..., 0].isnan()).sum() for split in (whole, cut)]
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.usefixtures("data")
+def test_no_speaker_is_in_two_splits(voices):
+    """Each voice has its own pitch: its loudest frequency tells who speaks."""
+    task = Speech()
+    loudest = []
+    for split in (task.train(), task.validation(), task.test()):
+        valid = ~split.targets[..., 0].isnan()
+        loudest.append(set(split.targets[valid].argmax(-1).tolist()))
+    assert len(list(voices.iterdir())) == 6
+    assert not loudest[1] & loudest[2]
+
+
+@pytest.mark.usefixtures("data")
+def test_training_frames_have_mean_0_and_variance_1():
+    split = Speech(longest=1000).train()
+    frames = split.targets[~split.targets[..., 0].isnan()]
+    assert frames.mean(0).abs().max() < 0.3  # the first frame of a recording is no target
+    assert Speech().chance == 1.0
+
+
+@pytest.mark.usefixtures("data")
+def test_padding_costs_nothing():
+    task = Speech()
+    split = task.train()
+    prediction = torch.randn(split.targets.shape)
+    there = ~split.targets.isnan()
+    worse = torch.where(there, prediction, torch.full_like(prediction, 1e6))
+    assert task.loss(worse, split.targets) == task.loss(prediction, split.targets)
+    assert (split.inputs[:, 1:][~there[:, :-1]] == 0).all()
+
+
+def write(path, rate, seconds=0.3):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = np.random.RandomState(len(str(path))).standard_normal(int(rate * seconds)) * 3000
+    wavfile.write(path, rate, samples.astype(np.int16))
+
+
+def test_timit_is_parted_as_it_comes(tmp_path, monkeypatch):
+    """16 kHz; TEST speakers test, every tenth of TRAIN validates, SA sentences are left out."""
+    for number in range(20):
+        for sentence in ("SX1.WAV", "SI2.wav", "SA1.WAV"):
+            write(tmp_path / f"timit/TRAIN/DR1/M{number:02}/{sentence}", 16_000)
+    write(tmp_path / "timit/TEST/DR2/F00/SX3.WAV", 16_000)
+    monkeypatch.setenv("MOMENTUNE_DATA", str(tmp_path))
+    data = Speech(longest=1000).data
+    assert (data["train"], data["validation"], data["test"]) == (36, 4, 1)
+    frames = Speech(longest=1000).test().inputs
+    assert frames.shape[1] == 1 + (2400 - 256) // 128 - 1
+
+
+def test_where_no_speech_is_it_says_what_to_fetch(tmp_path, monkeypatch):
+    monkeypatch.setenv("MOMENTUNE_DATA", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"free-spoken-digit-dataset.*TIMIT in a folder"):
+        Speech().train()
+    monkeypatch.delenv("MOMENTUNE_DATA")
+    with pytest.raises(FileNotFoundError, match="no speech"):
+        Speech().train()
+
+
+def test_two_speakers_are_too_few(tmp_path, monkeypatch):
+    for speaker in "ab":
+        write(tmp_path / speaker / "1.wav", 8000)
+    monkeypatch.setenv("MOMENTUNE_DATA", str(tmp_path))
+    with pytest.raises(ValueError, match="are of 2 speakers, and at least three are needed"):
+        Speech().train()
+
+
+def test_a_file_that_is_no_wav_is_told(tmp_path, monkeypatch):
+    for speaker in "abc":
+        write(tmp_path / speaker / "1.wav", 8000)
+    (tmp_path / "a/2.wav").write_bytes(b"NIST_1A\n   1024\n" + bytes(1000))
+    monkeypatch.setenv("MOMENTUNE_DATA", str(tmp_path))
+    with pytest.raises(ValueError, match=r"2\.wav is no WAV file.*sox"):
+        Speech().train()
+
+
+@pytest.mark.parametrize("wrong", [{"longest": 1}, {"samples": 0}])
+def test_sizes_out_of_range_are_refused(wrong):
+    with pytest.raises(ValueError, match="must be at least"):
+        Speech(**wrong)
