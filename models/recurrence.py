@@ -356,7 +356,7 @@ class _Driven(torch.autograd.Function):
         by_drive = kept.new_empty(len(kept), len(weight), kept.shape[2])
         by_recurrent = by_drive if rule.additive else torch.empty_like(by_drive)
         slopes = list(zip(*(slope.unbind() for slope in rule.slopes(kept, states)), strict=True))
-        back = weight.mT.contiguous()
+        back, by_outputs = weight.mT.contiguous(), by_outputs.contiguous()
         for t in reversed(range(len(kept))):
             by[0].add_(by_outputs[t])
             rule.backward(slopes[t], by, by_drive[t], by_recurrent[t])
