@@ -41,6 +41,10 @@ class Recurrence(ABC):
     kernel: ClassVar[bool] = True
     additive: ClassVar[bool] = True  # drive and what is heard of h are only ever added up
 
+    def echo(self, layer: Layer, h: Tensor) -> Tensor:
+        """What a time step hears of the h (B, H) before it, (B, G H)."""
+        return h @ layer.recurrent.mT + layer.bias
+
     @abstractmethod
     def step(self, drive: Tensor, layer: Layer, old: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The states (B, H) after a time step, from its drive (B, G H) and the states before."""
@@ -84,7 +88,7 @@ class LSTMRecurrence(Recurrence):
 
     def step(self, drive: Tensor, layer: Layer, old: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """As in `Recurrence`."""
-        return gated(drive + old[0] @ layer.recurrent.mT + layer.bias, old[1])
+        return gated(drive + self.echo(layer, old[0]), old[1])
 
     def fused(
         self, sequence: Tensor, start: list[Tensor], weights: list[Tensor], training: bool
@@ -138,7 +142,7 @@ class GRURecurrence(Recurrence):
         """As in `Recurrence`."""
         (h,) = old
         y_r, y_z, y_n = drive.chunk(3, -1)
-        u_r, u_z, u_n = (h @ layer.recurrent.mT + layer.bias).chunk(3, -1)
+        u_r, u_z, u_n = self.echo(layer, h).chunk(3, -1)
         r, z = (y_r + u_r).sigmoid(), (y_z + u_z).sigmoid()
         n = (y_n + r * u_n).tanh()
         return (n + z * (h - n),)
@@ -188,7 +192,7 @@ class TanhRecurrence(Recurrence):
 
     def step(self, drive: Tensor, layer: Layer, old: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """As in `Recurrence`."""
-        return (torch.tanh(drive + old[0] @ layer.recurrent.mT + layer.bias),)
+        return (torch.tanh(drive + self.echo(layer, old[0])),)
 
     def fused(
         self, sequence: Tensor, start: list[Tensor], weights: list[Tensor], training: bool
@@ -213,7 +217,7 @@ class ReLURecurrence(Recurrence):
 
     def step(self, drive: Tensor, layer: Layer, old: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """As in `Recurrence`."""
-        return (torch.relu(drive + old[0] @ layer.recurrent.mT + layer.bias),)
+        return (torch.relu(drive + self.echo(layer, old[0])),)
 
     def fused(
         self, sequence: Tensor, start: list[Tensor], weights: list[Tensor], training: bool
@@ -241,9 +245,13 @@ class ModReLURecurrence(Recurrence):
 
     kernel = False
 
+    def echo(self, layer: Layer, h: Tensor) -> Tensor:
+        """As in `Recurrence`; b is no part of it."""
+        return h @ layer.recurrent.mT
+
     def step(self, drive: Tensor, layer: Layer, old: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """As in `Recurrence`."""
-        z = drive + old[0] @ layer.recurrent.mT
+        z = drive + self.echo(layer, old[0])
         return (z.sign() * torch.relu(z.abs() + layer.bias),)
 
     def forward(
