@@ -365,15 +365,11 @@ class _Driven(torch.autograd.Function):
         by_recurrent = by_drive if rule.additive else torch.empty_like(by_drive)
         slopes = list(zip(*(slope.unbind() for slope in rule.slopes(kept, states)), strict=True))
         back, by_outputs = weight.mT.contiguous(), by_outputs.contiguous()
+        by_weight = torch.zeros_like(weight)
         for t in reversed(range(len(kept))):
             by[0].add_(by_outputs[t])
             rule.backward(slopes[t], by, by_drive[t], by_recurrent[t])
             by[0].addmm_(back, by_recurrent[t])
-        by_weight = _rows(by_recurrent) @ _rows(states[0][:-1]).mT
+            by_weight.addmm_(by_recurrent[t], states[0][t].mT)
         by_bias = rule.by_bias(by_recurrent, states).unsqueeze(1)
         return (None, by_drive, by_weight, by_bias, *by)
-
-
-def _rows(tensor: Tensor) -> Tensor:
-    """(N, K B) from (K, N, B)."""
-    return tensor.transpose(0, 1).flatten(1)
