@@ -140,7 +140,7 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
             memory = self._at_rest(zeros.repeat(1, self.recurrence.gates))
             trace = Trace([], [])
             for x in inputs:
-                drive, memory = self._advance(index, layer, x, memory)
+                drive, memory = self._advance(index, layer, x, states[0], memory)
                 states = self.recurrence.step(drive, layer, states)
                 trace.h.append(states[0])
                 trace.v.extend(memory[:1])
@@ -153,9 +153,9 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
         return ()
 
     def _advance(
-        self, index: int, layer: Layer, x: Tensor, memory: Memory
+        self, index: int, layer: Layer, x: Tensor, h: Tensor, memory: Memory
     ) -> tuple[Tensor, Memory]:
-        """What the recurrence hears of an input (B, D), and the dynamics' state after it."""
+        """What the recurrence hears of an input (B, D) beside its own h (B, H), and the memory."""
         return torch.nn.functional.linear(x, layer.input, layer.input_bias), memory
 
     @abstractmethod

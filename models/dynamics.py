@@ -26,7 +26,7 @@ from torch import Tensor
 from .adaptive import adaptive, adaptive_loop, warn_unless_bounded
 from .cell import Memory, Read, RecurrentCell, S, check_dynamics
 from .learned import Coefficient, Learned, mapped, parsed, raw
-from .momentum import nesterov_momentum, velocity, velocity_each
+from .momentum import velocity, velocity_each
 from .recurrence import PIECE, Layer, driven, recur
 
 DRIVE_BIAS = ("inside", "outside")
@@ -63,7 +63,8 @@ class Dynamics(RecurrentCell[S]):
         names = [name for name in self.dynamics if isinstance(getattr(self, name), Learned)]
         return [(name, layer) for name in names for layer in range(self.num_layers)]
 
-    def _per_unit(self) -> bool:
+    def _in_drive(self) -> bool:
+        """Whether the state is in the drive's coordinates."""
         values = [getattr(self, name) for name in self.dynamics]
         return any(isinstance(value, Learned) and value.per_unit for value in values)
 
@@ -75,9 +76,12 @@ class Velocity(Dynamics[S]):
     drive_bias: str
 
     def gate_velocity(self, state: S) -> tuple[Tensor, ...]:
-        """The velocity in the drive's coordinates: for each layer (B, G H), in gates' order."""
+        """The velocity in the drive's coordinates: for each layer (B, G H), in gates' order.
+
+        Where momentum is on the preactivation, the preactivation that is carried.
+        """
         held: Any = state
-        if self._per_unit():
+        if self._in_drive():
             return tuple(held.p)
         maps = [self._input_map(layer) for layer in self._layers()]
         return tuple(p @ weight.mT for p, weight in zip(held.p, maps, strict=True))
@@ -92,7 +96,7 @@ class Velocity(Dynamics[S]):
 
     def _zero_memory(self, sequence: Tensor, features: int) -> Memory:
         width = features + (self.input_bias and self.drive_bias == "inside")
-        if self._per_unit():
+        if self._in_drive():
             width = self.recurrence.gates * self.hidden_size
         return (sequence.new_zeros(sequence.shape[1], width),)
 
@@ -102,7 +106,7 @@ class Velocity(Dynamics[S]):
         momenta = self._momenta(index, len(sequence), memory)
         step = self._coefficient("step", index)
         later = self._later(memory, len(sequence))
-        if self._per_unit():
+        if self._in_drive():
             output, end, p = self._read_by_unit(layer, sequence, start, memory[0], momenta, step)
             return output, end, (p, *later)
         signal = _with_ones(sequence) if self._inside(layer) else sequence
@@ -144,15 +148,23 @@ class Velocity(Dynamics[S]):
         return output, end, current.mT
 
     def _advance(
-        self, index: int, layer: Layer, x: Tensor, memory: Memory
+        self, index: int, layer: Layer, x: Tensor, h: Tensor, memory: Memory
     ) -> tuple[Tensor, Memory]:
-        v = memory[0]
         mu = torch.as_tensor(self._momenta(index, 1, memory), dtype=x.dtype, device=x.device)
         inside = self._inside(layer)
         y = torch.nn.functional.linear(x, layer.input, layer.input_bias if inside else None)
-        v = (mu[0] if mu.dim() else mu) * v + self._coefficient("step", index) * y
-        heard = v if inside or layer.input_bias is None else v + layer.input_bias
+        y = self._coefficient("step", index) * y
+        heard, v = self._moved(memory[0], mu[0] if mu.dim() else mu, y, layer, h)
+        if not inside and layer.input_bias is not None:
+            heard = heard + layer.input_bias
         return heard, (v, *self._later(memory, 1))
+
+    def _moved(
+        self, v: Tensor, momentum: Tensor, y: Tensor, layer: Layer, h: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What is heard and what is carried after a time step, from the drive's step y (B, G H)."""
+        v = momentum * v + y
+        return v, v
 
     def _inside(self, layer: Layer) -> bool:
         return layer.input_bias is not None and self.drive_bias == "inside"
@@ -209,73 +221,6 @@ class Momentum(Velocity[S]):
         if isinstance(momentum, Tensor) and momentum.dim() == 1:
             return momentum.reshape(1, 1, -1)
         return momentum
-
-
-class Nesterov(Velocity[S]):
-    """Nesterov's momentum: it grows with time, and restarts on schedule.
-
-    The momentum of time step k is (k - 1) / (k + 2); with `restart` F, k runs through 1, ..., F
-    again and again. So at F = 2, the authors' choice on MNIST, it alternates between 0 and 1/4,
-    and at F = 1 it is 0 always. Without a restart it tends to 1, and the velocity of a constant
-    input grows with time.
-
-    Args:
-        step: above 0, or learned.
-        restart: time steps from one restart to the next; 0 for never. The count goes on from one
-            piece of a sequence to the next, and starts with the sequence.
-        drive_bias: as in `Momentum`.
-        settings: those of the cell.
-    """
-
-    dynamics: ClassVar[tuple[str, ...]] = ("step", "restart")
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        step: Coefficient,
-        restart: int = 0,
-        drive_bias: str = "inside",
-        **settings: Any,
-    ) -> None:
-        check_numbers(step=step)
-        if restart < 0 or restart != int(restart):
-            raise ValueError(f"restart must be a number of time steps, or 0, got {restart}")
-        super().__init__(input_size, hidden_size, num_layers, **settings)
-        self._set("step", step)
-        self.restart = int(restart)
-        self._set_drive_bias(drive_bias)
-
-    def _momenta(self, layer: int, length: int, memory: Memory) -> float | Tensor:
-        first = _uniform(memory[1])
-        if isinstance(first, int):
-            return nesterov_momentum(length, self.restart, first)
-        each = [nesterov_momentum(length, self.restart, int(steps)) for steps in first]
-        return torch.stack(each, dim=1).unsqueeze(2)
-
-    def _later(self, memory: Memory, length: int) -> Memory:
-        return (memory[1] + length,)
-
-    def _zero_memory(self, sequence: Tensor, features: int) -> Memory:
-        return (*super()._zero_memory(sequence, features), 0)
-
-    def _at_rest(self, zeros: Tensor) -> Memory:
-        return zeros, 0
-
-    def _apart(self, state: S) -> S:
-        held: Any = state
-        batch = held.h.shape[-2]
-        apart: S = held._replace(
-            steps=torch.as_tensor(held.steps, device=held.h.device).expand(batch, 1)
-        )
-        return apart
-
-    def _together(self, state: S) -> S:
-        held: Any = state
-        together: S = held._replace(steps=_uniform(held.steps))
-        return together
 
 
 class Adam(Dynamics[S]):
@@ -337,7 +282,7 @@ class Adam(Dynamics[S]):
         return output, end, (v.mT, m.mT)
 
     def _advance(
-        self, index: int, layer: Layer, x: Tensor, memory: Memory
+        self, index: int, layer: Layer, x: Tensor, h: Tensor, memory: Memory
     ) -> tuple[Tensor, Memory]:
         mu, s = self._coefficient("momentum", index), self._coefficient("step", index)
         y = torch.nn.functional.linear(x, layer.input, layer.input_bias)
@@ -377,14 +322,6 @@ def _start(coefficient: Coefficient) -> float:
     """The number, or where learning starts."""
     value = parsed(coefficient)
     return value.start if isinstance(value, Learned) else value
-
-
-def _uniform(steps: int | Tensor) -> int | Tensor:
-    """One count where all sequences have the same."""
-    if isinstance(steps, int):
-        return steps
-    counts = steps.unique()
-    return int(counts) if len(counts) == 1 else steps
 
 
 def _column(coefficient: float | Tensor) -> float | Tensor:

@@ -14,7 +14,8 @@ coefficients apart.
 from torch import Tensor
 
 from .cell import S, TorchCell
-from .dynamics import Adam, Momentum, Nesterov, RMSProp
+from .dynamics import Adam, Momentum, RMSProp
+from .nesterov import Nesterov
 from .recurrence import GRURecurrence
 from .state import AdamHiddenState, HiddenState, MomentumHiddenState, NesterovHiddenState
 

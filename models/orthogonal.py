@@ -23,7 +23,8 @@ from torch import Tensor
 from torch.nn.utils import parametrizations
 
 from .cell import RecurrentCell, S, check_sizes
-from .dynamics import Adam, Momentum, Nesterov, RMSProp
+from .dynamics import Adam, Momentum, RMSProp
+from .nesterov import Nesterov
 from .recurrence import Layer, ModReLURecurrence
 from .state import AdamHiddenState, HiddenState, MomentumHiddenState, NesterovHiddenState
 

@@ -2,8 +2,9 @@ r"""How a cell's states follow from its drive: one rule for each kind of cell.
 
 A rule has three forms. `step` is the formula, for the plain loop. `fused`, where torch has one, is
 its kernel (oneDNN on a CPU, cuDNN on a GPU), which makes the drive from its input itself. And
-`forward` with `backward`, one time step each, let `driven` run any drive at all: their gradients
-are written out by hand, because a graph of small tensors costs more time than their arithmetic.
+`forward`, `slopes` and `backward` let `driven` run any drive at all: gradients are written out by
+hand, because a graph of small tensors costs more time than their arithmetic. All derivatives of a
+piece are computed at once, before its time steps chain them.
 
 In those two the batch is last, so that each gate is one block of memory, and all is in place. K
 time steps, B sequences, H hidden units, G gates.
@@ -38,6 +39,11 @@ class Recurrence(ABC):
     states: ClassVar[int] = 1
     kept: ClassVar[int] = 0  # times H, numbers that each step keeps for the way back
     kernel: ClassVar[bool] = True
+    additive: ClassVar[bool] = True  # drive and what is heard of h are only ever added up
+
+    def echo(self, layer: Layer, h: Tensor) -> Tensor:
+        """What a time step hears of the h (B, H) before it, (B, G H)."""
+        return h @ layer.recurrent.mT + layer.bias
 
     @abstractmethod
     def step(self, drive: Tensor, layer: Layer, old: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -56,18 +62,23 @@ class Recurrence(ABC):
         """Fill `new`, and `kept` (kept H, B), by a drive (G H, B)."""
 
     @abstractmethod
+    def slopes(self, kept: Tensor, states: Columns) -> tuple[Tensor, ...]:
+        """What `backward` needs, of all K steps: from `kept`, and states (K + 1, H, B)."""
+
     def backward(
-        self, bias: Tensor, old: Columns, new: Columns, kept: Tensor, by: Columns, by_drive: Tensor
-    ) -> Tensor:
-        """Fill the gradient by the drive; return that by weight times h, (G H, B).
+        self, slopes: Sequence[Tensor], by: Columns, by_drive: Tensor, by_recurrent: Tensor
+    ) -> None:
+        """One time step's gradients by its drive and by what it hears of h, (G H, B).
 
-        The gradients `by` the new states become those by the old, but for what went through the
-        weight.
+        Also turns those `by` the new states into those by the old, but for what goes through the
+        weight. Here, where h follows from drive and h's echo by element, nothing does.
         """
+        torch.mul(by[0], slopes[0], out=by_drive)
+        by[0].zero_()
 
-    def by_bias(self, by_recurrent: Tensor, by_bias: Tensor, new: Columns) -> None:
-        """Add to the gradient by the bias (G H, 1)."""
-        by_bias.add_(by_recurrent.sum(1, keepdim=True))
+    def by_bias(self, by_recurrent: Tensor, states: Columns) -> Tensor:
+        """The gradient by the bias, (G H,), from (K, G H, B)."""
+        return by_recurrent.sum((0, 2))
 
 
 class LSTMRecurrence(Recurrence):
@@ -77,7 +88,7 @@ class LSTMRecurrence(Recurrence):
 
     def step(self, drive: Tensor, layer: Layer, old: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """As in `Recurrence`."""
-        return gated(drive + old[0] @ layer.recurrent.mT + layer.bias, old[1])
+        return gated(drive + self.echo(layer, old[0]), old[1])
 
     def fused(
         self, sequence: Tensor, start: list[Tensor], weights: list[Tensor], training: bool
@@ -96,38 +107,42 @@ class LSTMRecurrence(Recurrence):
         torch.mul(f, old[1], out=new[1]).addcmul_(i, g.tanh_())
         torch.tanh(new[1], out=new[0]).mul_(o.sigmoid_())
 
+    def slopes(self, kept: Tensor, states: Columns) -> tuple[Tensor, ...]:
+        """As in `Recurrence`: of c by h; of i, f, g by c; of o by h; of c by the c before."""
+        before, squashed = states[1][:-1], states[1][1:].tanh()
+        i, f, g, o = kept.chunk(4, dim=1)
+        by_c = torch.empty_like(kept[:, : 3 * before.shape[1]])
+        by_i, by_f, by_g = by_c.chunk(3, dim=1)
+        torch.addcmul(i, i, i, value=-1, out=by_i).mul_(g)
+        torch.addcmul(f, f, f, value=-1, out=by_f).mul_(before)
+        torch.addcmul(i, i * g, g, value=-1, out=by_g)
+        by_o = torch.addcmul(o, o, o, value=-1).mul_(squashed)
+        return torch.addcmul(o, o * squashed, squashed, value=-1), by_c, by_o, f
+
     def backward(
-        self, bias: Tensor, old: Columns, new: Columns, kept: Tensor, by: Columns, by_drive: Tensor
-    ) -> Tensor:
+        self, slopes: Sequence[Tensor], by: Columns, by_drive: Tensor, by_recurrent: Tensor
+    ) -> None:
         """As in `Recurrence`."""
-        size = len(old[0])
-        i, f, g, o = kept.split(size)
-        by_i, by_f, by_g, by_o = by_drive.split(size)
         by_h, by_c = by
-        squashed = new[1].tanh()
-        torch.mul(by_h, squashed, out=by_o)
-        by_c.add_(_through_tanh(by_h.mul_(o), squashed))
-        torch.mul(by_c, g, out=by_i)
-        torch.mul(by_c, old[1], out=by_f)
-        torch.mul(by_c, i, out=by_g)
-        _through_sigmoid(by_drive[: 2 * size], kept[: 2 * size])
-        _through_tanh(by_g, g)
-        _through_sigmoid(by_o, o)
+        size = len(by_h)
+        of_c, of_gates, of_o, f = slopes
+        by_c.addcmul_(by_h, of_c)
+        torch.mul(by_c, of_gates.view(3, size, -1), out=by_drive[: 3 * size].view(3, size, -1))
+        torch.mul(by_h, of_o, out=by_drive[3 * size :])
         by_c.mul_(f)
         by_h.zero_()
-        return by_drive
 
 
 class GRURecurrence(Recurrence):
     r"""$n = \tanh(y_n + r (W_n h + b_n))$ and $h_t = n + z (h - n)$; gates in order r, z, n."""
 
-    gates, kept = 3, 4
+    gates, kept, additive = 3, 4, False
 
     def step(self, drive: Tensor, layer: Layer, old: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """As in `Recurrence`."""
         (h,) = old
         y_r, y_z, y_n = drive.chunk(3, -1)
-        u_r, u_z, u_n = (h @ layer.recurrent.mT + layer.bias).chunk(3, -1)
+        u_r, u_z, u_n = self.echo(layer, h).chunk(3, -1)
         r, z = (y_r + u_r).sigmoid(), (y_z + u_z).sigmoid()
         n = (y_n + r * u_n).tanh()
         return (n + z * (h - n),)
@@ -150,21 +165,26 @@ class GRURecurrence(Recurrence):
         torch.addcmul(drive[2 * size :], r, u_n, out=n).tanh_()
         torch.lerp(n, old[0], z, out=new[0])
 
+    def slopes(self, kept: Tensor, states: Columns) -> tuple[Tensor, ...]:
+        """As in `Recurrence`: of r, z, n; of W_n h + b_n; of the h before."""
+        r, z, n, u_n = kept.chunk(4, dim=1)
+        by_drive = torch.empty_like(kept[:, : 3 * r.shape[1]])
+        by_r, by_z, by_n = by_drive.chunk(3, dim=1)
+        torch.mul(1 - z, 1 - n * n, out=by_n)
+        torch.mul(by_n, u_n, out=by_r).mul_(r * (1 - r))
+        torch.mul(states[0][:-1] - n, z * (1 - z), out=by_z)
+        return by_drive, by_n * r, z
+
     def backward(
-        self, bias: Tensor, old: Columns, new: Columns, kept: Tensor, by: Columns, by_drive: Tensor
-    ) -> Tensor:
-        """As in `Recurrence`."""
-        size = len(old[0])
-        r, z, n, u_n = kept.split(size)
-        by_r, by_z, by_n = by_drive.split(size)
-        torch.mul(by[0], old[0] - n, out=by_z)
-        torch.mul(by[0], 1 - z, out=by_n)
-        torch.mul(_through_tanh(by_n, n), u_n, out=by_r)
-        _through_sigmoid(by_drive[: 2 * size], kept[: 2 * size])
-        by_recurrent = by_drive.clone()
-        by_recurrent[2 * size :].mul_(r)
-        by[0].mul_(z)
-        return by_recurrent
+        self, slopes: Sequence[Tensor], by: Columns, by_drive: Tensor, by_recurrent: Tensor
+    ) -> None:
+        """As in `Recurrence`; z of h goes on by itself."""
+        size = len(by[0])
+        gates = by_drive.view(3, size, -1)
+        torch.mul(by[0], slopes[0].view(3, size, -1), out=gates)
+        by_recurrent[: 2 * size] = by_drive[: 2 * size]
+        torch.mul(by[0], slopes[1], out=by_recurrent[2 * size :])
+        by[0].mul_(slopes[2])
 
 
 class TanhRecurrence(Recurrence):
@@ -172,7 +192,7 @@ class TanhRecurrence(Recurrence):
 
     def step(self, drive: Tensor, layer: Layer, old: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """As in `Recurrence`."""
-        return (torch.tanh(drive + old[0] @ layer.recurrent.mT + layer.bias),)
+        return (torch.tanh(drive + self.echo(layer, old[0])),)
 
     def fused(
         self, sequence: Tensor, start: list[Tensor], weights: list[Tensor], training: bool
@@ -186,13 +206,10 @@ class TanhRecurrence(Recurrence):
         """As in `Recurrence`."""
         torch.addmm(drive, weight, old[0], out=new[0]).add_(bias).tanh_()
 
-    def backward(
-        self, bias: Tensor, old: Columns, new: Columns, kept: Tensor, by: Columns, by_drive: Tensor
-    ) -> Tensor:
+    def slopes(self, kept: Tensor, states: Columns) -> tuple[Tensor, ...]:
         """As in `Recurrence`."""
-        _through_tanh(by_drive.copy_(by[0]), new[0])
-        by[0].zero_()
-        return by_drive
+        h = states[0][1:]
+        return (1 - h * h,)
 
 
 class ReLURecurrence(Recurrence):
@@ -200,7 +217,7 @@ class ReLURecurrence(Recurrence):
 
     def step(self, drive: Tensor, layer: Layer, old: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """As in `Recurrence`."""
-        return (torch.relu(drive + old[0] @ layer.recurrent.mT + layer.bias),)
+        return (torch.relu(drive + self.echo(layer, old[0])),)
 
     def fused(
         self, sequence: Tensor, start: list[Tensor], weights: list[Tensor], training: bool
@@ -214,13 +231,9 @@ class ReLURecurrence(Recurrence):
         """As in `Recurrence`."""
         torch.addmm(drive, weight, old[0], out=new[0]).add_(bias).relu_()
 
-    def backward(
-        self, bias: Tensor, old: Columns, new: Columns, kept: Tensor, by: Columns, by_drive: Tensor
-    ) -> Tensor:
+    def slopes(self, kept: Tensor, states: Columns) -> tuple[Tensor, ...]:
         """As in `Recurrence`."""
-        torch.mul(by[0], new[0] > 0, out=by_drive)
-        by[0].zero_()
-        return by_drive
+        return (states[0][1:].sign(),)
 
 
 class ModReLURecurrence(Recurrence):
@@ -232,9 +245,13 @@ class ModReLURecurrence(Recurrence):
 
     kernel = False
 
+    def echo(self, layer: Layer, h: Tensor) -> Tensor:
+        """As in `Recurrence`; b is no part of it."""
+        return h @ layer.recurrent.mT
+
     def step(self, drive: Tensor, layer: Layer, old: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """As in `Recurrence`."""
-        z = drive + old[0] @ layer.recurrent.mT
+        z = drive + self.echo(layer, old[0])
         return (z.sign() * torch.relu(z.abs() + layer.bias),)
 
     def forward(
@@ -245,17 +262,13 @@ class ModReLURecurrence(Recurrence):
         sign = h.sign()
         h.abs_().add_(bias).relu_().mul_(sign)
 
-    def backward(
-        self, bias: Tensor, old: Columns, new: Columns, kept: Tensor, by: Columns, by_drive: Tensor
-    ) -> Tensor:
-        """As in `Recurrence`: where h is not 0, the derivative is 1."""
-        torch.mul(by[0], new[0] != 0, out=by_drive)
-        by[0].zero_()
-        return by_drive
+    def slopes(self, kept: Tensor, states: Columns) -> tuple[Tensor, ...]:
+        """As in `Recurrence`: 1 where h is not 0."""
+        return (states[0][1:].sign().abs_(),)
 
-    def by_bias(self, by_recurrent: Tensor, by_bias: Tensor, new: Columns) -> None:
+    def by_bias(self, by_recurrent: Tensor, states: Columns) -> Tensor:
         """As in `Recurrence`; b moves h away from 0, on either side."""
-        by_bias.add_((by_recurrent * new[0].sign()).sum(1, keepdim=True))
+        return (by_recurrent * states[0][1:].sign()).sum((0, 2))
 
 
 def gated(preactivation: Tensor, c: Tensor, dim: int = -1) -> tuple[Tensor, Tensor]:
@@ -302,10 +315,10 @@ def driven(
     bias, outputs = layer.bias.unsqueeze(1), []
     for piece in sequence.mT.contiguous().split(PIECE):
         drive = change(_drive(layer, piece))
-        output, *rest = loop(rule, drive, layer.recurrent, bias, *states)
-        states = (output[-1], *rest)
+        output, *ends = loop(rule, drive, layer.recurrent, bias, *states)
+        states = tuple(ends)
         outputs.append(output)
-    return torch.cat(outputs).mT.contiguous(), tuple(state.mT for state in states)
+    return torch.cat(outputs).mT, tuple(state.mT for state in states)
 
 
 def _drive(layer: Layer, piece: Tensor) -> Tensor:
@@ -339,32 +352,24 @@ class _Driven(torch.autograd.Function):
         ):
             rule.forward(now, weight, bias, old, new, keep)
         ctx.rule = rule
-        ctx.save_for_backward(weight, bias, kept, *states)
-        return (states[0][1:], *(state[-1].clone() for state in states[1:]))
+        ctx.save_for_backward(weight, kept, *states)
+        return (states[0][1:], *(state[-1].clone() for state in states))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by_outputs: Tensor, *by_ends: Tensor) -> tuple[Tensor | None, ...]:
-        weight, bias, kept, *states = ctx.saved_tensors
-        times = list(zip(*(state.unbind() for state in states), strict=True))
-        by = [torch.zeros_like(states[0][0]), *(end.clone() for end in by_ends)]
+        weight, kept, *states = ctx.saved_tensors
+        rule: Recurrence = ctx.rule
+        by = [end.clone() for end in by_ends]
         by_drive = kept.new_empty(len(kept), len(weight), kept.shape[2])
-        by_weight, by_bias = torch.zeros_like(weight), torch.zeros_like(bias)
+        by_recurrent = by_drive if rule.additive else torch.empty_like(by_drive)
+        slopes = list(zip(*(slope.unbind() for slope in rule.slopes(kept, states)), strict=True))
+        back, by_outputs = weight.mT.contiguous(), by_outputs.contiguous()
+        by_weight = torch.zeros_like(weight)
         for t in reversed(range(len(kept))):
             by[0].add_(by_outputs[t])
-            old, new = times[t], times[t + 1]
-            by_recurrent = ctx.rule.backward(bias, old, new, kept[t], by, by_drive[t])
-            ctx.rule.by_bias(by_recurrent, by_bias, new)
-            by_weight.addmm_(by_recurrent, old[0].mT)
-            by[0].addmm_(weight.mT, by_recurrent)
+            rule.backward(slopes[t], by, by_drive[t], by_recurrent[t])
+            by[0].addmm_(back, by_recurrent[t])
+            by_weight.addmm_(by_recurrent[t], states[0][t].mT)
+        by_bias = rule.by_bias(by_recurrent, states).unsqueeze(1)
         return (None, by_drive, by_weight, by_bias, *by)
-
-
-def _through_tanh(by: Tensor, value: Tensor) -> Tensor:
-    """The gradient by tanh's argument, from that by its value, in place."""
-    torch.ops.aten.tanh_backward.grad_input(by, value, grad_input=by)
-    return by
-
-
-def _through_sigmoid(by: Tensor, value: Tensor) -> None:
-    torch.ops.aten.sigmoid_backward.grad_input(by, value, grad_input=by)

@@ -16,7 +16,8 @@ Networks", NeurIPS 2020.
 from torch import Tensor
 
 from .cell import S, TorchCell
-from .dynamics import Adam, Momentum, Nesterov, RMSProp
+from .dynamics import Adam, Momentum, RMSProp
+from .nesterov import Nesterov
 from .recurrence import LSTMRecurrence
 from .state import AdamState, LSTMState, MomentumState, NesterovState
 

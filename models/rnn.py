@@ -13,7 +13,8 @@ from typing import Any
 from torch import Tensor
 
 from .cell import S, TorchCell
-from .dynamics import Adam, Momentum, Nesterov, RMSProp
+from .dynamics import Adam, Momentum, RMSProp
+from .nesterov import Nesterov
 from .recurrence import ReLURecurrence, TanhRecurrence
 from .state import AdamHiddenState, HiddenState, MomentumHiddenState, NesterovHiddenState
 

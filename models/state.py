@@ -7,7 +7,8 @@ The velocity p of cells that filter their input is in the input's coordinates, a
 with a last entry for the bias: (B, D_l + 1), or (B, D_l) where no bias is in the velocity. There it
 rides the fused kernels; in the drive's coordinates, G times as wide, it would not. The two are the
 same as long as the weights do not change between two pieces of a sequence. Where each unit has a
-momentum or a step of its own, p is in the drive's coordinates, (B, G H).
+momentum or a step of its own, p is in the drive's coordinates, (B, G H); where Nesterov's momentum
+is on the preactivation, p is that, (B, G H).
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -61,23 +61,24 @@ def by_loop(cell: models.RecurrentCell, sequence: Tensor) -> Tensor:
     return torch.stack(cell.unrolled(sequence)[-1].h)
 
 
-def seconds(run: Callable[[Tensor], Tensor], sequence: Tensor) -> float:
+def seconds(run: Run, sequence: Tensor, clock: Callable[[], float]) -> float:
     """One forward and backward pass."""
-    start = time.perf_counter()
+    start = clock()
     torch.autograd.backward(run(sequence)[-1].sum())
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def measure(family: str, settings: argparse.Namespace) -> dict[str, list[float]]:
     """Name -> seconds of every repeat; the loops run in every fourth round only."""
     sequence = torch.rand(settings.steps, settings.batch, settings.features)
+    clock = time.process_time if settings.cpu_time else time.perf_counter
     runs = contenders(family, settings.features, settings.hidden)
     times: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(-1, settings.repeats):  # the first round warms up
         for name, run in runs.items():
             if name.endswith(LOOP) and (settings.no_loop or repeat % 4 != 0):
                 continue
-            elapsed = seconds(run, sequence)
+            elapsed = seconds(run, sequence, clock)
             if repeat >= 0:
                 times[name].append(elapsed)
     return {name: taken for name, taken in times.items() if taken}
@@ -116,6 +117,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--no-loop", action="store_true", help="leave the slow plain loops out")
+    parser.add_argument("--cpu-time", action="store_true", help="for a machine that others share")
     settings = parser.parse_args()
     torch.set_flush_denormal(True)  # first, so that torch's threads start with it
     torch.set_num_threads(settings.threads)

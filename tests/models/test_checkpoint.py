@@ -1,14 +1,17 @@
 """A run that was interrupted ends as if it had not been."""
 
-import subprocess
-import sys
-import textwrap
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 import torch
 
-from momentune.models import SequenceClassifier, fit
+from momentune.models import LSTM, Adding, SequenceClassifier, build, fit
 from momentune.models import checkpoint as checkpoint_module
 
 SETTINGS = {"lr": 0.02, "epochs": 5, "seed": 7, "batch_size": 10, "device": "cpu"}
@@ -137,35 +140,44 @@ def test_a_checkpoint_of_another_network_is_set_aside(network, task, path):
         assert next(fit(other, task, **SETTINGS, checkpoint=path))["epoch"] == 1
 
 
-PROGRAM = """
-    import sys
-    from pathlib import Path
-    import torch
-    from momentune.models import Digits, LSTM, SequenceClassifier, build, checkpoint, fit
+IMPORTED_ONCE = ["momentune.models", "torch._dynamo"]  # by all that train: seconds each
 
+
+class Training:
+    """A process that trains and tells its losses, one epoch after the other."""
+
+    def __init__(self, path: Path | None) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(IMPORTED_ONCE)
+        self.pipe, theirs = context.Pipe(duplex=False)
+        self.process = context.Process(target=train, args=(theirs, path))
+        self.process.start()
+        theirs.close()
+
+    def heard(self) -> Iterator[tuple[int, float, float]]:
+        with suppress(EOFError, OSError):  # the end, or a message that the kill has torn
+            while True:
+                yield self.pipe.recv()
+
+
+def train(pipe: Connection, path: Path | None) -> None:
     torch.set_num_threads(1)
-    checkpoint.PACE = 0
-    network = build(lambda: SequenceClassifier(LSTM(1, 4, batch_first=True), 10), seed=1)
-    run = fit(network, Digits(), lr=0.01, epochs=60, seed=1, batch_size=512, device="cpu",
-              checkpoint=Path(sys.argv[1]) if sys.argv[1:] else None)
-    for report in run:
-        print(report["epoch"], report["train_loss"], report["validation_loss"], flush=True)
-"""
-
-
-def program(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", textwrap.dedent(PROGRAM), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    checkpoint_module.PACE = 0
+    network = build(lambda: SequenceClassifier(LSTM(2, 4, batch_first=True), 1), seed=1)
+    task = Adding(10, train=200, held_out=20)
+    for report in fit(network, task, **SETTINGS | {"epochs": 60}, checkpoint=path):
+        pipe.send((report["epoch"], report["train_loss"], report["validation_loss"]))
 
 
 def test_a_run_killed_again_and_again_reports_what_a_whole_one_does(path):
-    lines = set()
+    reports = set()
     for epochs in (3, 10):
-        with program(str(path)) as victim:
-            lines |= {next(victim.stdout) for _ in range(epochs)}
-            victim.kill()
-            lines |= {line for line in victim.stdout if line.endswith("\n")}
-    for arguments in ([str(path)], []):
-        with program(*arguments) as run:
-            lines |= set(run.stdout)
-    assert sorted(int(line.split()[0]) for line in lines) == list(range(1, 61))
+        victim = Training(path)
+        reports |= set(islice(victim.heard(), epochs))
+        victim.process.kill()
+        reports |= set(victim.heard())
+        victim.process.join()
+        assert victim.process.exitcode == -signal.SIGKILL
+    for place in (path, None):
+        reports |= set(Training(place).heard())
+    assert sorted(epoch for epoch, *_ in reports) == list(range(1, 61))

@@ -99,6 +99,52 @@ def test_the_drives_bias_may_stay_outside_the_velocity(family, dynamics, recurre
     close(torch.stack(cell.unrolled(sequence)[-1].h), want[0])
 
 
+def by_published_code(cell: RecurrentCell, sequence: Tensor) -> Tensor:
+    """O-R1, as the authors code it: r = W h + b - s y, and Nesterov's look-ahead of r."""
+    for layer in cell._layers():
+        drive = sequence @ layer.input.T
+        drive = drive if layer.input_bias is None else drive + layer.input_bias
+        modrelu = "DTRIV" in type(cell).__name__
+        alone = layer._replace(
+            recurrent=torch.zeros_like(layer.recurrent),
+            bias=layer.bias if modrelu else torch.zeros_like(layer.bias),
+        )
+        h, r, outputs, heard = drive.new_zeros(B, H), 0, [], []
+        for t, y in enumerate(drive):
+            k = t % cell.restart + 1
+            now = h @ layer.recurrent.T + (0 if modrelu else layer.bias) - cell.step * y
+            heard.append(now + (k - 1) / (k + 2) * (now - r))
+            outputs, r = recurred(cell, heard, alone), now
+            h = outputs[-1]
+        sequence = outputs
+    return sequence
+
+
+PREACTIVATION = pytest.mark.parametrize("recurrence", ["LSTM", "RNN", "RNN-relu", "DTRIV"])
+
+
+@PREACTIVATION
+def test_nesterov_on_the_preactivation_is_that_of_the_published_code(family, recurrence):
+    make = family("Nesterov", recurrence)
+    cell, sequence = make(D, H, 2, momentum_on="preactivation"), a_sequence().requires_grad_()
+    leaves = [sequence, *cell.parameters()]
+    want = values_and_gradients(by_published_code(cell, sequence), leaves)
+    close(values_and_gradients(cell(sequence)[0], leaves), want)
+    close(values_and_gradients(torch.stack(cell.unrolled(sequence)[-1].h), leaves), want)
+    other = make(D, H, 2)(sequence)[0]
+    assert not torch.allclose(other, want[0], rtol=0.1)
+
+
+@PREACTIVATION
+def test_nesterov_on_the_preactivation_without_momentum_only_turns_the_drive(family, recurrence):
+    cell = family("Nesterov", recurrence)(D, H, restart=1, step=1.0, momentum_on="preactivation")
+    plain = family("", recurrence)(D, H)
+    turned = cell.state_dict()
+    turned |= {name: -turned[name] for name in turned if "_ih" in name}
+    plain.load_state_dict(turned)
+    close(cell(a_sequence())[0], plain(a_sequence())[0], 1e-14)
+
+
 @pytest.mark.parametrize(
     ("dynamics", "neutral"),
     [("Momentum", {"momentum": 0.0, "step": 1.0}), ("Nesterov", {"restart": 1, "step": 1.0})],
@@ -285,7 +331,15 @@ LENGTHS = (4, 9, 1, 9)
 @pytest.mark.parametrize("how", [{}, {"step": "learned-per-unit"}])
 def test_packed_sequences_are_each_alone_and_go_on_so(make, dynamics, how):
     """The state is that of each sequence's own last step, its count of steps too."""
-    cell = make(D, H, 2, **(how if dynamics else {}))
+    each_alone_and_on(make(D, H, 2, **(how if dynamics else {})))
+
+
+@PREACTIVATION
+def test_packed_sequences_go_on_with_their_preactivation(family, recurrence):
+    each_alone_and_on(family("Nesterov", recurrence)(D, H, 2, momentum_on="preactivation"))
+
+
+def each_alone_and_on(cell: RecurrentCell) -> None:
     sequences = [a_sequence(length)[:, 0] for length in LENGTHS]
     packed, state = cell(torch.nn.utils.rnn.pack_sequence(sequences, enforce_sorted=False))
     outputs, _ = torch.nn.utils.rnn.pad_packed_sequence(packed)
@@ -342,6 +396,8 @@ def test_a_plain_cell_is_that_of_torch(family, kind):
         ("Adam", "GRU", {"step": Learned(0.0)}, "step must be a positive number, got 0.0"),
         ("Momentum", "GRU", {"momentum": Learned(0.0)}, r"starts inside \(0, 1\), got 0.0"),
         ("Nesterov", "RNN", {"restart": -2}, "restart must be a number of time steps, .* got -2"),
+        ("Nesterov", "RNN", {"momentum_on": "h"}, "is one of drive, preactivation, got 'h'"),
+        ("Nesterov", "GRU", {"momentum_on": "preactivation"}, "NesterovGRU has no preactivation"),
     ],
 )
 def test_settings_out_of_range_are_refused(family, dynamics, recurrence, settings, message):

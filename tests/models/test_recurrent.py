@@ -62,6 +62,7 @@ FAMILY = pytest.mark.parametrize(
     ids=["LSTM", "MomentumLSTM", "NesterovLSTM", "AdamLSTM", "RMSPropLSTM"],
 )
 LAYERS = pytest.mark.parametrize("num_layers", [1, 2])
+SIZES = pytest.mark.parametrize(("length", "num_layers"), [(33, 2), (784, 1)])
 LOOPS = {
     MomentumLSTM: (momentum_lstm_loop, ("momentum", "step")),
     NesterovLSTM: (nesterov_lstm_loop, ("step", "restart")),
@@ -93,8 +94,7 @@ def close(got, want, tolerance: float = 1e-12) -> None:
 # Each cell and its specification
 
 
-@LAYERS
-@pytest.mark.parametrize("length", [1, 33, 784])
+@SIZES
 @pytest.mark.parametrize(
     ("make", "dynamics"),
     [
@@ -118,8 +118,7 @@ def test_the_fast_form_equals_the_loop(length, num_layers, make, dynamics, dtype
     close(fast, loop, tolerance)
 
 
-@LAYERS
-@pytest.mark.parametrize("length", [1, 33, 784])
+@SIZES
 @pytest.mark.parametrize(
     ("make", "dynamics"),
     [
