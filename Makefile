@@ -27,7 +27,10 @@ format: $(INSTALLED)           ## Write the code as `check` wants it
 bench: $(INSTALLED)            ## Speed beside named rivals, interleaved, medians
 	$(BIN)/python tests/benchmarks/recurrent.py
 	$(BIN)/python tests/benchmarks/attention.py
+	$(BIN)/python tests/benchmarks/ode.py
 	$(BIN)/python tests/benchmarks/dispatch.py
+	$(BIN)/python tests/benchmarks/driver.py
+	$(BIN)/python tests/benchmarks/report.py
 
 # Type checkers find the namespace through links, because the root's folders are its subpackages.
 build/typing/momentune:
