@@ -39,17 +39,21 @@ if TYPE_CHECKING:
 
 @app.command("spaces")
 def spaces_command() -> None:
-    """List the catalogue: what is asked, on which task, between which variants."""
+    """List the catalogue: the ready questions, and which of them need data of yours."""
     from rich.table import Table
 
     from ..spaces import CATALOGUE, catalogued
 
-    shown = Table("space", "task", "variants", "question", box=None, pad_edge=False)
+    shown = Table("space", "question", box=None, pad_edge=False)
+    shown.columns[0].no_wrap = True
     for name in CATALOGUE:
         space = catalogued(name)
-        task = space.loaded_task.name if space.loaded_task else "-"
-        shown.add_row(name, task, ", ".join(v.name for v in space.variants), space.question)
+        needs = space.loaded_task is not None and space.loaded_task.needs_data
+        shown.add_row(f"{name} [dim]*[/dim]" if needs else name, space.question)
     console().print(shown)
+    console().print(
+        "\n* reads data of yours: `--data DIR`; `momentune show` says which", style="dim"
+    )
 
 
 @app.command()

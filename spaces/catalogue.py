@@ -7,29 +7,32 @@ from importlib import import_module
 from .space import Space
 
 CATALOGUE = {
-    "cifar10-ode": "ode_images:cifar10_ode",
-    "digits-ode": "ode_images:digits_ode",
-    "mnist-ode": "ode_images:mnist_ode",
-    "oscillators-ode": "ode:oscillators_ode",
-    "silverbox-ode": "ode:silverbox_ode",
-    "spheres-ode": "ode:spheres_ode",
-    "vibration-ode": "ode:vibration_ode",
-    "adding-rnn": "recurrent:adding_rnn",
-    "copy-attention": "attention:copy_attention",
-    "copying-rnn": "recurrent:copying_rnn",
-    "digits-gru": "recurrent:digits_gru",
+    # recurrent networks
     "digits-lstm": "recurrent:digits_lstm",
     "digits-rnn": "recurrent:digits_rnn",
+    "digits-gru": "recurrent:digits_gru",
     "digits-tanh": "recurrent:digits_tanh",
-    "generation-attention": "attention:generation_attention",
-    "image-attention": "attention:image_attention",
-    "language-lstm": "language:language_lstm",
-    "listops-attention": "attention:listops_attention",
+    "copying-rnn": "recurrent:copying_rnn",
+    "adding-rnn": "recurrent:adding_rnn",
     "mnist-lstm": "mnist:mnist_lstm",
     "pmnist-lstm": "mnist:pmnist_lstm",
     "pmnist-orthogonal": "orthogonal:pmnist_orthogonal",
     "speech-lstm": "speech:speech_lstm",
     "speech-orthogonal": "orthogonal:speech_orthogonal",
+    "language-lstm": "language:language_lstm",
+    # neural ODEs
+    "spheres-ode": "ode:spheres_ode",
+    "oscillators-ode": "ode:oscillators_ode",
+    "digits-ode": "ode_images:digits_ode",
+    "mnist-ode": "ode_images:mnist_ode",
+    "cifar10-ode": "ode_images:cifar10_ode",
+    "silverbox-ode": "ode:silverbox_ode",
+    "vibration-ode": "ode:vibration_ode",
+    # transformers
+    "copy-attention": "attention:copy_attention",
+    "listops-attention": "attention:listops_attention",
+    "generation-attention": "attention:generation_attention",
+    "image-attention": "attention:image_attention",
 }
 """Name of a space -> module of this package and attribute."""
 

@@ -41,6 +41,7 @@ class CIFAR10(Classification):
 
     input_size = 3
     output_size = 10
+    needs_data = True
     chance = 0.1
 
     def __init__(self, *, side: int = SIDE, samples: int | None = None) -> None:

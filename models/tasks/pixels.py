@@ -22,6 +22,7 @@ class GreyImages(Classification, TokenTask):
     """
 
     input_size = LEVELS
+    needs_data = True
 
     def __init__(self, images: CIFAR10) -> None:
         self.images = images

@@ -39,6 +39,7 @@ class Vibration(Forecasting):
     name = "vibration"
     input_size = 5
     output_size = 5
+    needs_data = True
     chance = 1.0
 
     def __init__(self, length: int = 64, horizon: int = 8, samples: int | None = None) -> None:
@@ -82,6 +83,7 @@ class Silverbox(Forecasting):
     name = "silverbox"
     input_size = 3
     output_size = 1
+    needs_data = True
     chance = 1.0
 
     def __init__(self, length: int = 64, horizon: int = 32, samples: int | None = None) -> None:

@@ -62,6 +62,7 @@ class Speech(Task):
     metric = "loss"
     direction: Literal["minimize"] = "minimize"
     input_size = output_size = WINDOW // 2 + 1
+    needs_data = True
     chance = 1.0
 
     def __init__(self, *, longest: int = 64, samples: int | None = None) -> None:

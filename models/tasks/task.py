@@ -116,6 +116,7 @@ class Task(ABC):
     direction: Literal["maximize", "minimize"]  # what is better of that metric
     input_size: int  # features per time step
     output_size: int  # numbers predicted per sample
+    needs_data: bool = False  # whether no package brings its data: they come from the data folder
     chance: float | None = None  # what guessing gives of `metric`, where that is known
 
     @property

@@ -124,7 +124,9 @@ def test_training_in_this_process_shows_every_epoch_and_takes_settings(momentune
 
 
 def test_spaces_and_show_tell_what_there_is(momentune):
-    assert "digits-lstm" in momentune("spaces").stdout
+    listed = momentune("spaces").stdout
+    assert "digits-lstm  " in listed
+    assert "silverbox-ode *" in listed
     shown = momentune("show", "digits-lstm").stdout
     assert all(word in shown for word in ("baseline", "momentum", "control", "one epoch"))
 
