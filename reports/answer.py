@@ -97,8 +97,10 @@ def summary(scene: _Scene, others: list[str]) -> str:
         for kind in (BETTER, WORSE)
         if told[kind]
     ]
-    clear = ", ".join(parts) or f"No variant is shown to differ from {base}"
-    open_ = f"; not enough evidence on {listing(told[UNDECIDED])}" if told[UNDECIDED] else ""
+    clear = ", ".join(parts) or f"There is not enough evidence that any differs from {base}"
+    open_ = (
+        f"; not enough evidence on {listing(told[UNDECIDED])}" if parts and told[UNDECIDED] else ""
+    )
     best = max([base, *known], key=lambda v: scene.run.sign * scene.contenders[v]["test"])
     mean = number(scene.contenders[best]["test"], scene.digits)
     return (
@@ -212,13 +214,17 @@ def _cause(scene: _Scene, variant: str, control: str, override: dict[str, Any]) 
     against, gain = scene.verdict(variant, name), scene.gain(variant, name)
     won = scene.verdict(variant, base) == BETTER
     template = _CAUSE[won, against]
-    p = float(scene.differences[variant, name]["p_equivalent"])
+    row = scene.differences[variant, name]
+    p = float(row["p_equivalent"])
+    if not won and against == UNDECIDED and row["low"] * row["high"] > 0:
+        template = _TAKEN_BACK
     if won and against == UNDECIDED and p < ALPHA:
         template = _AS_GOOD
     if won and against == BETTER and not _beats_all_controls(scene, variant):
         template = _ONE_OF_SEVERAL
     part = "part of the gain" if scene.verdict(name, base) == BETTER else "the gain"
     words = {"idea": idea, "known": known, "gain": gain, "variant": variant, "part": part}
+    words["adjusted"] = f"p = {probability(float(row['p_holm']))}"
     words["p"] = "p < 0.001" if p < 0.001 else f"p = {probability(p)}"
     first = template.format(**words)
     return [first[0].upper() + first[1:], *_rest(scene, variant, control, override)]
@@ -243,6 +249,10 @@ _CAUSE = {
 _AS_GOOD = (
     "the gain is not mainly due to {idea}: {known} keeps more than half of it (equivalence test, "
     "{p}), difference {gain}."
+)
+_TAKEN_BACK = (
+    "{idea} may matter: against {known} the difference is {gain}, whose interval leaves out zero, "
+    "but not after Holm's correction ({adjusted})."
 )
 _ONE_OF_SEVERAL = (
     "against {known} the gain is {gain}; but it is credited only when every control is beaten."

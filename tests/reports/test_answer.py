@@ -163,6 +163,16 @@ def test_several_variants_are_told_in_short_first(writer: Any) -> None:
     )
 
 
+def test_an_effect_that_holm_takes_back_is_not_called_none(writer: Any) -> None:
+    others = [MOMENTUM | {"name": name} for name in ("good", "bad", "same")]
+    made = writer(LSTM, *others)
+    made.tested("lstm", BASE)
+    for other in others:
+        made.tested(other["name"], BASE)
+        made.tested(other["name"], shifted(-0.0021), control="no_momentum")
+    assert "Momentum may matter: against its control no_momentum" in told(made)
+
+
 def test_one_variant_alone_needs_no_summary(writer: Any) -> None:
     made = writer()
     settled(made, 0.02, 0.0)
