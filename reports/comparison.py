@@ -231,7 +231,7 @@ def _budget(run: Run, variant: str, trials: pd.DataFrame) -> dict[str, Any]:
     return {
         "variant": variant,
         "searched": len(searched(run, variant)),
-        "planned": int(run.plan["trials"]),
+        "planned": run.searches(variant),
         **{name: int(count.get(s, 0)) for name, s in zip(names, states, strict=True)},
         "epochs": int(trials["epochs"].sum()),
         "best": complete.max() * run.sign,

@@ -49,10 +49,13 @@ def unequal_budgets(run: Run) -> list[str]:
     used = dict(zip(spent["variant"], spent["complete"] + spent["pruned"], strict=True))
     if len(set(used.values())) < 2:
         return []
-    told = listing([f"{variant} {n}" for variant, n in used.items()])
+    planned = {variant: run.searches(variant) for variant in used}
+    each = len(set(planned.values())) == 1
+    of = f"of {run.plan['trials']} trials each" if each else "of the trials that were planned"
+    told = [f"{v} {n}" if each else f"{v} {n} of {planned[v]}" for v, n in used.items()]
     return [
-        f"The searches did not have equal budgets: of {run.plan['trials']} trials each, these "
-        f"finished or were pruned: {told}. The variant with more had the better chance."
+        f"The searches did not have equal budgets: {of}, these finished or were pruned: "
+        f"{listing(told)}. The variant with more had the better chance."
     ]
 
 

@@ -100,6 +100,11 @@ class Run:
         """The variant's controls: name -> the parameters it overrides."""
         return self.variant(variant).get("controls") or {}
 
+    def searches(self, variant: str) -> int:
+        """How many search trials the plan gives a variant; a grid has its own number for each."""
+        own = self.plan.get("searches") or {}
+        return int(own.get(variant, self.plan["trials"]))
+
     @property
     def contenders(self) -> tuple[tuple[str, str | None], ...]:
         """Everyone who is confirmed: each variant, followed by its controls."""

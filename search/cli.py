@@ -6,6 +6,8 @@ import json
 import shlex
 import sys
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -174,17 +176,51 @@ def report(
     out: Annotated[Path, typer.Option(help="Where the comparison of several runs goes.")] = Path(
         "runs/comparison"
     ),
+    cards: Annotated[
+        list[Path] | None, typer.Option(help="A Python file with cards of one's own.")
+    ] = None,
+    gallery: Annotated[
+        Path | None, typer.Option(help="A folder for a small copy, fit for a repository.")
+    ] = None,
 ) -> None:
     """Write the report of a run again, from its files only; of several, their comparison too."""
-    from ..reports import RunError, write_comparison
+    from ..reports import RunError, write_comparison, write_gallery
 
+    if gallery and len(runs) > 1:
+        raise BadInput(f"--gallery takes one run, not {len(runs)}")
     for run in runs:
-        typer.echo(_report(run))
-    if len(runs) > 1:
-        try:
+        typer.echo(_report(run, cards or ()))
+    try:
+        if gallery:
+            typer.echo(write_gallery(runs[0], gallery))
+        if len(runs) > 1:
             typer.echo(write_comparison(runs, out))
+    except RunError as error:
+        raise BadInput(str(error)) from error
+
+
+@app.command()
+def dashboard(
+    run: RunFolder,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="0 for any. [default: 8080, or 8081]")
+    ] = None,
+    optuna: Annotated[bool, typer.Option("--optuna", help="Optuna's own dashboard.")] = False,
+) -> None:
+    """Serve the report on this machine, fresh while the sweep runs, until interrupted."""
+    from ..reports import Dashboard, RunError, serve_optuna_dashboard
+
+    place = {} if port is None else {"port": port}
+    with suppress(KeyboardInterrupt):
+        try:
+            if optuna:
+                serve_optuna_dashboard(run, **place)
+                return
+            page = Dashboard(run, **place)
         except RunError as error:
             raise BadInput(str(error)) from error
+        typer.echo(f"{run} is shown at {page.url} until Ctrl+C")
+        page.serve()
 
 
 @app.command()
@@ -260,10 +296,10 @@ def _end(folder: Path, outcome: Outcome, going_on: str) -> None:
         raise typer.Exit(FAILED)
 
 
-def _report(run: Path) -> Path:
+def _report(run: Path, cards: Sequence[Path] = ()) -> Path:
     from ..reports import RunError, write_report
 
     try:
-        return write_report(run)
+        return write_report(run, cards=cards)
     except RunError as error:
         raise BadInput(str(error)) from error

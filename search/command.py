@@ -78,7 +78,7 @@ def load(reference: str, scale: str) -> Loaded:
     """The space that a user names, at a scale.
 
     Raises:
-        BadInput: there is none, or not at that scale.
+        BadInput: there is none, or not at that scale, or its task's data are not there.
     """
     from dataclasses import replace
 
@@ -87,9 +87,12 @@ def load(reference: str, scale: str) -> Loaded:
 
     try:
         found = loaded(reference)
-        return replace(found, space=found.space.at(scale))
-    except (SpaceError, ValueError) as error:
+        space = found.space.at(scale)
+        if space.loaded_task is not None:
+            _ = space.loaded_task.data  # what is missing is told before anything starts
+    except (SpaceError, ValueError, FileNotFoundError, ImportError) as error:
         raise BadInput(str(error)) from error
+    return replace(found, space=space)
 
 
 def planned_space(plan: Plan) -> Loaded:
@@ -103,8 +106,14 @@ def scale_of(plan: Plan) -> str:
 
 
 def use_data(folder: Path | None) -> None:
-    """Tells every task, also those of the workers, where the data files are."""
+    """Tells every task, also those of the workers, where the data files are.
+
+    Raises:
+        BadInput: the folder is none.
+    """
     if folder is not None:
+        if not folder.is_dir():
+            raise BadInput(f"--data {folder} is no directory")
         os.environ["MOMENTUNE_DATA"] = str(folder.resolve())
 
 

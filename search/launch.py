@@ -85,14 +85,12 @@ def make_plan(loaded: Loaded, request: Request) -> Plan:
     """Decides everything that a sweep needs to know before its first trial.
 
     Raises:
-        BadInput: more slots than this machine has CPUs or GPUs, a data folder that is none, or a
-            storage or cluster that does not answer.
+        BadInput: more slots than this machine has CPUs or GPUs, or a storage or cluster that does
+            not answer.
     """
     space, hardware = loaded.space, environment.hardware()
     if request.address:
         check_address(request.address)
-    if request.data is not None and not request.data.is_dir():
-        raise BadInput(f"--data {request.data} is no directory")
     described = space.to_json()
     sampling.check_sampler(request.sampler, described)
     epochs, searches = request.epochs or space.epochs, _searches(request, described)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,6 +31,7 @@ from .journal import Journal, Log, mend, records
 from .plan import BadInput, Plan
 from .sampling import sampler
 from .scheduling import COST, scheduler
+from .spending import Spending
 from .trial import PHASES, Failure, Phase, Trial
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -67,13 +67,13 @@ class Ledger:
         self._books: dict[tuple[str, Phase], Book] = {}
         self._running: dict[int, tuple[optuna.Trial, Set[int]]] = {}
         self._synced = -math.inf
-        self._spent: defaultdict[tuple[str, str], float] = defaultdict(float)
+        self._spending = Spending(plan)
         for variant in plan.variants:
             for phase in PHASES:
                 self._open(variant, phase, writable)
         if plan.budget:
             for line in records(folder / "metrics.jsonl"):
-                self._spend(line["trial"], line)
+                self._spending.add(line["trial"], line)
         if writable:
             self.release()
 
@@ -142,7 +142,7 @@ class Ledger:
         When its share of the budget is used up, those that it has; after a search without result,
         none to confirm.
         """
-        if phase == "search" and self._used_up(variant):
+        if phase == "search" and self._spending.used_up(variant):
             return self.made(variant, phase)
         if phase == "confirm" and self.searched(variant) and self.best_value(variant) is None:
             return 0
@@ -150,7 +150,7 @@ class Ledger:
 
     def spent(self, variant: str, metric: str) -> float:
         """The sum of a budget's metric over a variant's search so far."""
-        return self._spent[variant, metric]
+        return self._spending.spent(variant, metric)
 
     @property
     def done(self) -> bool:
@@ -387,15 +387,4 @@ class Ledger:
         }
         line = own | {n: finite(value) for n, value in metrics.items() if n not in own}
         self._metrics.append([json.dumps(line, allow_nan=False, default=str)])
-        self._spend(trial.number, line)
-
-    def _spend(self, number: int, metrics: Metrics) -> None:
-        variant = self.plan.searching(number)
-        for name in self.plan.budget:
-            cost = 1 if name == "epochs" else metrics.get(name)
-            if variant is not None and isinstance(cost, int | float):
-                self._spent[variant, name] += cost
-
-    def _used_up(self, variant: str) -> bool:
-        shares = {n: most / len(self.plan.variants) for n, most in self.plan.budget.items()}
-        return any(self._spent[variant, name] >= share for name, share in shares.items())
+        self._spending.add(trial.number, line)

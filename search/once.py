@@ -106,6 +106,9 @@ def train(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Go on from this file if it is there, and keep it.")
     ] = None,
+    sample: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Draw pictures from the trained network.")
+    ] = None,
     scale: SpaceScale = Scale.laptop,
     data: Data = None,
 ) -> None:
@@ -126,6 +129,7 @@ def train(
         seed=seed,
         test=test,
         checkpoint=checkpoint,
+        sample=sample / "samples.png" if sample else None,
     )
     trained = False
     try:
@@ -133,6 +137,8 @@ def train(
             trained = True
             shown = (f"{name} {_short(value)}" for name, value in metrics.items())
             out.print("  ".join(shown), soft_wrap=True, highlight=False)
+        if sample:
+            out.print(f"samples: {sample / 'samples.png'}", soft_wrap=True, highlight=False)
     except (ValueError, TypeError) as error:
         if trained:
             raise

@@ -11,11 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
+import numpy as np
+from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 from torch import nn
 
-from ..models import Task, build, fit
+from ..models import Task, build, fit, save_png
 from . import parameters as _parameters
 from .parameters import Parameters, Value, Values
 
@@ -46,6 +48,9 @@ TRAINING_PARAMETERS = {
     if name not in {"network", "task", "device", *TRAINING_CONTEXT}
 }
 """The parameters that `fit` takes (learning rate, batch size, …); a builder takes the others."""
+
+SAMPLES, ZOOM = 25, 8
+"""How many pictures are drawn, and how many pixels wide each of their pixels is."""
 
 
 @dataclass(frozen=True)
@@ -223,12 +228,22 @@ class Space:
         seed: int,
         test: bool = False,
         checkpoint: Path | None = None,
+        sample: Path | None = None,
     ) -> Iterator[Metrics]:
         """One training as a generator of metrics, one dict per epoch: the seam of the whole house.
 
         Serial runs, Ray workers and tests consume the same generator. Nothing runs before the
-        first dict is asked for.
+        first dict is asked for. With `sample`, pictures that the trained network makes are drawn
+        there at the end, as PNG.
+
+        Raises:
+            ValueError: a variant without task and network, or no pictures to be had of them.
         """
+        drawn = _samples_of(self.loaded_task) if variant.network else None
+        if sample is not None and drawn is None:
+            raise ValueError(
+                f"{variant.name!r} of {self.name!r} makes no pictures; generation-attention does"
+            )
         context: dict[str, Any] = {
             "epochs": epochs,
             "seed": seed,
@@ -248,6 +263,9 @@ class Space:
         architecture = {n: v for n, v in values.items() if n not in TRAINING_PARAMETERS}
         built = build(lambda: network(task, **architecture), seed)
         yield from _plain(fit(built, task, **training, **context), epochs)
+        if sample is not None and drawn is not None:
+            sample.parent.mkdir(parents=True, exist_ok=True)
+            save_png(drawn(built.eval(), SAMPLES, seed), sample, zoom=ZOOM)
 
     def to_json(self) -> dict[str, Any]:
         """The space as plan.json holds it.
@@ -287,6 +305,12 @@ class Space:
             "published": [asdict(result) for result in self.published],
             "digest": hashlib.sha256(canonical).hexdigest(),
         }
+
+
+def _samples_of(task: Task | None) -> Callable[[nn.Module, int, int], NDArray[np.uint8]] | None:
+    """Makes pictures (n, height, width[, 3]) from a network, so many, with a seed; None: cannot."""
+    samples = getattr(task, "samples", None)  # a method of `Generation`, a number of other tasks
+    return samples if callable(samples) else None
 
 
 def _changed(old: Any, new: Any) -> Any:

@@ -82,6 +82,11 @@ def test_a_bad_space_file_is_told_before_anything_starts(momentune, tmp_path, na
         ),
         (("doctor", "nowhere"), "no run directory"),
         (("replay", "nowhere", "1"), "no run directory"),
+        (("dashboard", "nowhere"), "there is nothing at nowhere"),
+        (("dashboard", "nowhere", "--optuna"), "there is nothing at nowhere"),
+        (("report", "a", "b", "--gallery", "c"), "takes one run, not 2"),
+        (("show", "digits-lstm", "--data", "nowhere"), "no directory"),
+        (("train", "digits-lstm", "--variant", "lstm", "--sample", "x"), "makes no pictures"),
         (("train", "digits-lstm", "--variant", "gru"), "it has: lstm, momentum_lstm"),
         (("train", "digits-lstm", "--variant", "lstm", "--set", "momentum=1"), "hidden_size"),
         (("train", "digits-lstm", "--variant", "lstm", "--set", "lr"), "NAME=VALUE"),
@@ -93,6 +98,23 @@ def test_bad_words_are_told_with_exit_code_2(momentune, tmp_path, words, told):
     assert told in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words", [("show",), ("sweep",), ("plan",), ("train", "--variant", "node")], ids=" ".join
+)
+@pytest.mark.parametrize("given", [False, True], ids=["no folder", "an empty folder"])
+def test_missing_data_are_told_before_anything_starts(
+    momentune, tmp_path, monkeypatch, words, given
+):
+    monkeypatch.delenv("MOMENTUNE_DATA", raising=False)
+    (tmp_path / "empty").mkdir()
+    data = ("--data", "empty") if given else ()
+    done = momentune(words[0], "silverbox-ode", *words[1:], *data)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "MOMENTUNE_DATA" in done.stderr or "--data" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["empty"]
 
 
 def test_a_changed_space_cannot_resume(momentune, tmp_path):

@@ -1,0 +1,89 @@
+"""What the commands show of finished work: reports, the live page, samples."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from momentune.models import Generation
+from momentune.search.ledger import Ledger
+from momentune.search.sweep import Sweep
+from momentune.spaces import Space, catalogued
+
+from .conftest import planned, run_serially
+from .trivial import trivial
+
+CARDS = """
+from momentune.reports import Card
+def mine(run):
+    return Card("A card of my own", f"{len(run.trials)} trials", run.trials[["trial"]])
+CARDS = {"mine": mine}
+"""
+
+
+def finished(folder: Path) -> Path:
+    plan = planned(trivial, folder, trials=1, seeds=2, scheduler="none")
+    with Ledger.locked(folder, plan) as ledger:
+        run_serially(Sweep(plan, trivial, ledger))
+    return folder
+
+
+def test_reports_of_two_runs_and_their_comparison_are_written(momentune, tmp_path):
+    for name in ("one", "two"):
+        finished(tmp_path / name)
+    done = momentune("report", "one", "two", "--out", "both")
+    assert done.returncode == 0, done.stderr
+    told = [Path(line) for line in done.stdout.split()]
+    assert told == [
+        Path("one/report/index.html"),
+        Path("two/report/index.html"),
+        Path("both/index.html"),
+    ]
+    assert all((tmp_path / file).is_file() for file in told)
+
+
+def test_a_report_takes_cards_of_ones_own_and_leaves_a_gallery(momentune, tmp_path):
+    finished(tmp_path / "one")
+    (tmp_path / "cards.py").write_text(CARDS)
+    done = momentune("report", "one", "--cards", "cards.py", "--gallery", "gallery")
+    assert done.returncode == 0, done.stderr
+    assert "A card of my own" in (tmp_path / "one/report/index.html").read_text()
+    assert (tmp_path / "gallery/report.md").is_file()
+
+
+def test_the_dashboard_answers_on_this_machine_until_interrupted(tmp_path):
+    finished(tmp_path / "one")
+    command = [str(Path(sys.executable).parent / "momentune"), "dashboard", "one", "--port", "0"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as served:
+        try:
+            line = served.stdout.readline()
+            url = next(word for word in line.split() if word.startswith("http://127.0.0.1:"))
+            assert b"<html" in urllib.request.urlopen(url, timeout=60).read()
+        finally:
+            os.kill(served.pid, signal.SIGINT)
+        assert served.wait(30) == 0
+
+
+def test_samples_are_drawn_from_the_trained_network(tmp_path):
+    space = catalogued("generation-attention")
+    variant = space.variants[0]
+    file = tmp_path / "drawn" / "samples.png"
+    tiny = space.middle(variant) | {"features": 8, "heads": 2, "layers": 1}
+    reports = list(space.train(variant, tiny, epochs=1, seed=0, sample=file))
+    assert len(reports) == 1
+    assert file.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("task", [None, lambda: Generation().images])
+def test_what_makes_no_pictures_is_told_before_training(tmp_path, task):
+    variant = (catalogued("generation-attention") if task else trivial).variants[0]
+    space = Space("silent", variants=[variant], task=task)
+    with pytest.raises(ValueError, match="makes no pictures"):
+        next(space.train(variant, {}, epochs=1, seed=0, sample=tmp_path / "samples.png"))
+    assert not list(tmp_path.iterdir())
