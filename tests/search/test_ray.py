@@ -183,8 +183,7 @@ def test_a_time_budget_stops_a_sweep_that_resumes(momentune, trivial_file, tmp_p
 def test_a_killed_driver_loses_nothing(momentune, tmp_path, moment):
     """Kill -9 at ten moments from the first report to the last, in both phases."""
     run = tmp_path / "X"
-    words = ("digits-lstm", "--trials", 6, "--seeds", 2, "--out", run)
-    command = [str(Path(sys.executable).parent / "momentune"), "sweep", *map(str, words)]
+    command = [str(Path(sys.executable).parent / "momentune"), *map(str, KILLED), "--out", run]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     reports = moment * _reports_of_a_whole_sweep(momentune, tmp_path) // 10 + 1
     while _lines(run / "metrics.jsonl") < reports and process.poll() is None:
@@ -203,7 +202,7 @@ def test_a_killed_driver_loses_nothing(momentune, tmp_path, moment):
         ("lstm", "search"): 6,
         ("lstm", "confirm"): 2,
         ("momentum_lstm", "search"): 6,
-        ("momentum_lstm", "confirm"): 6,
+        ("momentum_lstm", "confirm"): 8,
     }
     assert {row["state"] for row in after.values()} <= {"COMPLETE", "PRUNED"}
     assert (run / "report/index.html").exists()
@@ -213,6 +212,7 @@ def _lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
+KILLED = ("sweep", "digits-lstm", "--trials", 6, "--seeds", 2, "--epochs", 15)
 _WHOLE: list[int] = []
 
 
@@ -220,7 +220,7 @@ def _reports_of_a_whole_sweep(momentune, tmp_path) -> int:
     """How many reports a sweep makes that nobody kills; measured once."""
     if not _WHOLE:
         run = tmp_path / "whole"
-        done = momentune("sweep", "digits-lstm", "--trials", 6, "--seeds", 2, "--out", run)
+        done = momentune(*KILLED, "--out", run)
         assert done.returncode == 0, done.stderr
         _WHOLE.append(_lines(run / "metrics.jsonl"))
     return _WHOLE[0]
