@@ -12,7 +12,7 @@ import pandas as pd
 from . import across, tables
 from .answer import answer
 from .frames import load_run
-from .rendering import draw, html, replaced, text, write_frames
+from .rendering import draw, html, owned, replaced, text, write_frames
 from .run import Run, RunError
 from .wording import listing, plural
 
@@ -37,9 +37,7 @@ def write_comparison(paths: Sequence[str | Path], out: str | Path) -> Path:
             f"a comparison needs two different runs or more, but got {plural(len(runs), 'run')}; "
             "for one run, momentune report RUN"
         )
-    if out.exists() and not (out / "report.md").is_file():
-        raise RunError(f"a comparison replaces only such a report, but {out} is another folder")
-    with replaced(out) as folder:
+    with replaced(owned(out)) as folder:
         content = _content(runs, out)
         write_frames(
             folder, {"results": pd.DataFrame(content["rows"])}, {"results": content["results"]}

@@ -87,7 +87,7 @@ def make_plan(
         "seeds": 5,
         "seed": 0,
         "sampler": {"name": "tpe", "group": True, "n_startup_trials": 5},
-        "scheduler": {"name": "asha", "grace_period": 4, "reduction_factor": 3},
+        "scheduler": {"name": "asha", "min_epochs": 4, "reduction_factor": 3},
         "concurrency": 2,
         "cpus": 1.0,
         "gpus": 0.0,

@@ -117,7 +117,7 @@ def test_one_run_is_no_comparison_and_nothing_else_is_replaced(tmp_path: Path) -
     path = run(tmp_path / "a", 0.01)
     with pytest.raises(RunError, match="two different runs"):
         write_comparison([path, path], tmp_path / "out")
-    with pytest.raises(RunError, match="another folder"):
+    with pytest.raises(RunError, match="give another folder"):
         write_comparison([path, run(tmp_path / "b", 0.02)], path)
     assert (path / "plan.json").is_file()
 

@@ -75,10 +75,19 @@ def test_series_are_frames_of_their_own(finished: Path) -> None:
 def test_the_gallery_holds_text_and_figures_only(finished: Path, tmp_path: Path) -> None:
     report = write_gallery(finished, tmp_path / "gallery" / "digits-lstm")
     suffixes = {file.suffix for file in report.parent.rglob("*") if file.is_file()}
-    assert suffixes == {".md", ".svg", ".csv", ".tex"}
+    assert suffixes == {".md", ".svg", ".csv", ".tex", ""}  # the last is our mark
     figures = [line for line in report.read_text().splitlines() if line.startswith("![")]
     assert all((report.parent / line.split("](")[1][:-1]).is_file() for line in figures)
     assert sum(file.stat().st_size for file in report.parent.rglob("*.*")) < 3e6
+
+
+def test_a_folder_of_somebody_else_is_left_alone(finished: Path, tmp_path: Path) -> None:
+    own = tmp_path / "home" / "report.md"
+    own.parent.mkdir()
+    own.write_text("years of work")
+    with pytest.raises(RunError, match="give another folder"):
+        write_gallery(finished, own.parent)
+    assert own.read_text() == "years of work"
 
 
 @pytest.mark.slow
