@@ -134,8 +134,8 @@ def changes(runs: Sequence[Run]) -> pd.DataFrame:
     """What changed between runs of one space, for every pair of them and every contender of both.
 
     Paired by seed where at least two seeds are shared, else by Welch's test. Columns `contender,
-    variant, control, before, after, test_before, test_after, gain, low, high, seeds, paired, p,
-    p_holm, verdict`; positive is better.
+    variant, control, before, after, test_before, test_after, gain, low, high, seeds, lost,
+    paired, p, p_holm, verdict`; positive is better, and where seeds were lost there is no verdict.
     """
     rows = [
         _change(runs[i], runs[j], names, contender)
@@ -145,13 +145,14 @@ def changes(runs: Sequence[Run]) -> pd.DataFrame:
     ]
     frame = pd.DataFrame(rows, columns=_CHANGE)
     adjusted = holm(frame["p"].to_numpy(dtype=np.float64))
-    verdicts = [compare.verdict(g, p) for g, p in zip(frame["gain"], adjusted, strict=True)]
+    judged = np.where(frame["lost"] == 0, adjusted, np.nan)
+    verdicts = [compare.verdict(g, p) for g, p in zip(frame["gain"], judged, strict=True)]
     return frame.assign(p_holm=adjusted, verdict=pd.Series(verdicts, dtype="str"))
 
 
 _CHANGE = [
     *("contender", "variant", "control", "before", "after", "test_before", "test_after"),
-    *("gain", "low", "high", "seeds", "paired", "p"),
+    *("gain", "low", "high", "seeds", "lost", "paired", "p"),
 ]
 
 
@@ -194,6 +195,7 @@ def _change(before: Run, after: Run, names: tuple[str, str], contender: str) -> 
         "low": found.low,
         "high": found.high,
         "seeds": found.n,
+        "lost": sum(len(compare.lost_seeds(run).get(contender, ())) for run in (before, after)),
         "paired": paired,
         "p": found.p,
     }

@@ -81,6 +81,25 @@ def test_the_gallery_holds_text_and_figures_only(finished: Path, tmp_path: Path)
     assert sum(file.stat().st_size for file in report.parent.rglob("*.*")) < 3e6
 
 
+def test_a_failed_trial_is_worth_the_worst_in_the_expected_best(writer: Any) -> None:
+    made = writer(sampler={"name": "random"})
+    for value in (0.5, 0.9):
+        made.trial("lstm", curve=[value])
+    made.trial("lstm", state="FAIL", reason="diverged")
+    expected = CARDS["budget"](load_run(made.path)).frame["expected"]
+    assert expected.tolist() == pytest.approx([1.9 / 3, (0.5 + 0.9 + 0.9) / 3, 0.9])
+
+
+def test_early_values_of_pruned_trials_are_not_taken_for_final_ones(writer: Any) -> None:
+    made = writer(sampler={"name": "random"})
+    for value in (0.5, 0.9):
+        made.trial("lstm", curve=[value])
+        made.trial("momentum_lstm", curve=[value], state="COMPLETE" if value > 0.8 else "PRUNED")
+    card = CARDS["budget"](load_run(made.path))
+    assert set(card.frame["variant"]) == {"lstm"}
+    assert card.finding.startswith("Not valid for momentum_lstm, so left out")
+
+
 def test_a_folder_of_somebody_else_is_left_alone(finished: Path, tmp_path: Path) -> None:
     own = tmp_path / "home" / "report.md"
     own.parent.mkdir()
