@@ -75,8 +75,16 @@ class Drawn:
 
 
 def draw(folder: Path, name: str, card: Card) -> Drawn:
-    """Writes the card's frame and figure into `tables/` and `figures/`."""
-    spec, svg, finding = None, False, card.finding
+    """Writes the card's frame and figure into `tables/` and `figures/`; what fails is a note."""
+    try:
+        return _drawn(folder, name, card)
+    except Exception as error:
+        note = f"This card could not be shown ({type(error).__name__}: {error})."
+        return _drawn(folder, name, Card(str(card.title), note, pd.DataFrame()))
+
+
+def _drawn(folder: Path, name: str, card: Card) -> Drawn:
+    spec, svg, finding = None, False, str(card.finding)
     to_csv(card.frame, folder / "tables" / f"card_{name}.csv")
     if card.chart is not None:
         try:
@@ -85,7 +93,7 @@ def draw(folder: Path, name: str, card: Card) -> Drawn:
             finding = f"{finding} The chart could not be drawn ({type(error).__name__}: {error})."
     renderer = "canvas" if len(card.frame) > MANY else "svg"
     table, rows = of_frame(card.frame), len(card.frame)
-    return Drawn(name, card.title, finding, spec, renderer, svg, table, rows)
+    return Drawn(name, str(card.title), finding, spec, renderer, svg, table, rows)
 
 
 def _specified(file: Path, chart: Any) -> dict[str, Any]:

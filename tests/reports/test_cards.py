@@ -14,6 +14,24 @@ from momentune.reports import RunError, load_run, write_gallery, write_report
 from momentune.reports.cards import CARDS, every
 from momentune.reports.cards.writing import thinned
 
+BROKEN = """
+import sys
+import pandas as pd
+from momentune.reports import Card
+
+class Mute:
+    def __str__(self):
+        raise RuntimeError("no words")
+
+CARDS = {
+    "text": lambda run: "no card",
+    "nothing": lambda run: Card("Nothing", "It has no frame.", None),
+    "exit": lambda run: sys.exit("good bye"),
+    "../up and away": lambda run: Card("Up", "A name like a path.", pd.DataFrame({"a": [1]})),
+    "odd": lambda run: Card("Odd", "A cell has no text.", pd.DataFrame({"a": [Mute()]})),
+    7: None,
+}
+"""
 OWN = """
 from momentune.reports import Card
 
@@ -39,6 +57,20 @@ def test_a_file_adds_cards_and_a_broken_one_is_a_note(writer: Any, tmp_path: Pat
     assert "The longest took 0.3 s." in text
     assert "This card could not be made (RuntimeError: no luck)." in text
     assert (page.parent / "tables" / "card_longest.csv").is_file()
+
+
+@pytest.mark.filterwarnings("ignore:the card")
+def test_whatever_a_card_does_the_report_is_written(writer: Any, tmp_path: Path) -> None:
+    made, file = writer(), tmp_path / "mine.py"
+    file.write_text(BROKEN)
+    page = write_report(made.path, cards=[file])
+    text = page.read_text()
+    for name in ("text", "nothing", "exit", "7"):
+        told = text.split(f'id="card-{name}"')[1].split("</section>")[0]
+        assert "This card could not be made (" in told
+    assert "This card could not be shown (RuntimeError: no words)." in text
+    assert (page.parent / "tables" / "card_up_and_away.csv").is_file()
+    assert not (made.path / "up and away.csv").exists()
 
 
 @pytest.mark.parametrize(("content", "told"), [("x = 1", "CARDS"), ("1 / 0", "division")])
