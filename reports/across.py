@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from itertools import combinations, permutations
+from itertools import combinations, count, permutations
 
 import numpy as np
 import pandas as pd
@@ -21,15 +20,19 @@ from .statistics import (
     probability_of_improvement,
     unpaired_difference,
 )
+from .wording import listing
 
 
 def titles(runs: Sequence[Run]) -> list[str]:
     """What each run is called: its name, numbered where two share it."""
     names = [run.name for run in runs]
-    return [
-        name if names.count(name) == 1 else f"{name} ({names[: i + 1].count(name)})"
-        for i, name in enumerate(names)
-    ]
+    taken, found = set(names), list[str]()
+    for name in names:
+        free = (f"{name} ({n})" for n in count(1))
+        title = name if names.count(name) == 1 else next(t for t in free if t not in taken)
+        taken.add(title)
+        found.append(title)
+    return found
 
 
 def scores(runs: Sequence[Run]) -> pd.DataFrame:
@@ -63,6 +66,19 @@ def shared(table: pd.DataFrame) -> list[str]:
 def _by_task(table: pd.DataFrame, contender: str) -> list[np.ndarray]:
     own = table[table["contender"] == contender]
     return [group["score"].to_numpy() for _, group in own.groupby("task")]
+
+
+def missing(runs: Sequence[Run]) -> list[str]:
+    """Which run has no result for which contender; one without any is not among the tasks."""
+    sentences = []
+    for run, title in zip(runs, titles(runs), strict=True):
+        table = compare.contenders(run)
+        without = table.loc[table["seeds"] == 0, "contender"]
+        if len(without):
+            none = len(without) == len(table)
+            gone = ", so it counts in nothing that is told over tasks" if none else ""
+            sentences.append(f"{title} has no result for {listing(without)}{gone}.")
+    return sentences
 
 
 def aggregates(table: pd.DataFrame) -> pd.DataFrame:
@@ -134,8 +150,8 @@ def changes(runs: Sequence[Run]) -> pd.DataFrame:
     """What changed between runs of one space, for every pair of them and every contender of both.
 
     Paired by seed where at least two seeds are shared, else by Welch's test. Columns `contender,
-    variant, control, before, after, test_before, test_after, gain, low, high, seeds, paired, p,
-    p_holm, verdict`; positive is better.
+    variant, control, before, after, test_before, test_after, gain, low, high, seeds, lost,
+    paired, p, p_holm, verdict`; positive is better, and where seeds were lost there is no verdict.
     """
     rows = [
         _change(runs[i], runs[j], names, contender)
@@ -145,13 +161,14 @@ def changes(runs: Sequence[Run]) -> pd.DataFrame:
     ]
     frame = pd.DataFrame(rows, columns=_CHANGE)
     adjusted = holm(frame["p"].to_numpy(dtype=np.float64))
-    verdicts = [compare.verdict(g, p) for g, p in zip(frame["gain"], adjusted, strict=True)]
+    judged = np.where(frame["lost"] == 0, adjusted, np.nan)
+    verdicts = [compare.verdict(g, p) for g, p in zip(frame["gain"], judged, strict=True)]
     return frame.assign(p_holm=adjusted, verdict=pd.Series(verdicts, dtype="str"))
 
 
 _CHANGE = [
     *("contender", "variant", "control", "before", "after", "test_before", "test_after"),
-    *("gain", "low", "high", "seeds", "paired", "p"),
+    *("gain", "low", "high", "seeds", "lost", "paired", "p"),
 ]
 
 
@@ -194,6 +211,7 @@ def _change(before: Run, after: Run, names: tuple[str, str], contender: str) -> 
         "low": found.low,
         "high": found.high,
         "seeds": found.n,
+        "lost": sum(len(compare.lost_seeds(run).get(contender, ())) for run in (before, after)),
         "paired": paired,
         "p": found.p,
     }
@@ -216,8 +234,3 @@ def same_budget(runs: Sequence[Run]) -> list[str]:
 def _data(run: Run) -> object:
     data = run.space.get("data") or {}
     return data.get("sha256") or tuple(data.get(s) for s in ("train", "validation", "test"))
-
-
-def clear(low: float, high: float) -> bool:
-    """Does an interval of a probability leave out one half?"""
-    return math.isfinite(low) and (low > 0.5 or high < 0.5)

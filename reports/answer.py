@@ -11,8 +11,9 @@ import pandas as pd
 from . import comparison as compare
 from .comparison import BETTER, UNDECIDED, WORSE
 from .frames import rows
+from .price import price
 from .run import Run, label
-from .statistics import ALPHA
+from .statistics import ALPHA, paired_difference
 from .wording import (
     decimals,
     interval,
@@ -21,9 +22,7 @@ from .wording import (
     plain,
     plural,
     probability,
-    seconds,
     signed,
-    significant,
 )
 
 NO_RESULT = "no result"
@@ -103,9 +102,26 @@ def summary(scene: _Scene, others: list[str]) -> str:
     )
     best = max([base, *known], key=lambda v: scene.run.sign * scene.contenders[v]["test"])
     mean = number(scene.contenders[best]["test"], scene.digits)
+    said = f"{clear}{open_}. The best mean is that of {best}, test {scene.run.metric} {mean}"
+    if len(told[BETTER]) < 2 or best not in told[BETTER]:
+        return f"{said}, which by itself is no verdict."
+    return f"{said}; {_ahead(scene, told[BETTER])}"
+
+
+def _ahead(scene: _Scene, better: list[str]) -> str:
+    """Does the best of the variants that are better also beat the second of them?"""
+    gains = compare.confirmed_gains(scene.run)
+    first, second = sorted(better, key=lambda v: -gains[v].mean())[:2]
+    found, pairs = paired_difference(gains[first], gains[second]), math.comb(len(better), 2)
+    p, bounds = min(1.0, found.p * pairs), interval(found.low, found.high, scene.digits)
+    size = f"{signed(found.mean, scene.digits)} {bounds}".rstrip()
+    words = (
+        "it is better than" if p < ALPHA else "there is not enough evidence that it differs from"
+    )
+    among = f", corrected for {pairs} pairs" if pairs > 1 else ""
     return (
-        f"{clear}{open_}. The best mean is that of {best}, test {scene.run.metric} {mean}, which "
-        "by itself is no verdict."
+        f"{words} {second}, the second best: gain {size}, {plural(found.n, 'seed')} "
+        f"(paired t-test, p = {probability(p)}{among})."
     )
 
 
@@ -126,12 +142,19 @@ class _Scene:
         size = f"{signed(row['gain'], self.digits)} {bounds}".rstrip()
         return f"{size}, {plural(int(row['seeds']), 'seed')}"
 
+    def lost(self, left: str, right: str) -> str:
+        """2 of 5 seeds have no result; empty where all of both ended well."""
+        n = int(self.differences[left, right]["lost"])
+        have = "has" if n == 1 else "have"
+        return f"{n} of {plural(self.run.plan['seeds'], 'seed')} {have} no result" if n else ""
+
     def verdict(self, left: str, right: str) -> str:
         return str(self.differences[left, right]["verdict"])
 
     def means(self, left: str, right: str) -> str:
-        """Test accuracy 0.953 against 0.941."""
-        a, b = (number(self.contenders[x]["test"], self.digits) for x in (left, right))
+        """Test accuracy 0.953 against 0.941, over the seeds that both have."""
+        row = self.differences[left, right]
+        a, b = (number(row[side], self.digits) for side in ("test_left", "test_right"))
         return f"test {self.run.metric} {a} against {b}"
 
 
@@ -157,7 +180,7 @@ def _finding(scene: _Scene, variant: str) -> Finding:
                 (
                     *_reservation(scene, variant),
                     *_causes(scene, variant),
-                    _cost(scene, variant),
+                    price(scene.run, *(scene.contenders[v] for v in (variant, base))),
                 ),
             )
         ),
@@ -167,6 +190,8 @@ def _finding(scene: _Scene, variant: str) -> Finding:
 def _headline(scene: _Scene, variant: str, verdict: str) -> str:
     base = scene.run.baseline
     numbers = f"{scene.means(variant, base)}, gain {scene.gain(variant, base)}"
+    if lost := scene.lost(variant, base):
+        return f"Whether {variant} differs from {base} is open: {lost}, so no verdict: {numbers}."
     if verdict == UNDECIDED:
         return f"There is not enough evidence that {variant} differs from {base}: {numbers}."
     return f"{variant} is {verdict} than {base}: {numbers}."
@@ -176,6 +201,8 @@ def _reservation(scene: _Scene, variant: str) -> list[str]:
     """Why a gain that looks clear, or any gain at all, could not be judged."""
     row = scene.differences[variant, scene.run.baseline]
     n = int(row["seeds"])
+    if row["lost"]:
+        return ["The means are over the seeds that both have; a failed one might be the worst."]
     if n < 2:
         return [
             f"With {plural(n, 'seed')} in common no interval can be given; it takes at least 2."
@@ -216,6 +243,8 @@ def _cause(scene: _Scene, variant: str, control: str, override: dict[str, Any]) 
     template = _CAUSE[won, against]
     row = scene.differences[variant, name]
     p = float(row["p_equivalent"])
+    if lost := scene.lost(variant, name):
+        return [f"Whether {idea} matters is open: with {known}, {lost}, so no verdict."]
     if not won and against == UNDECIDED and row["low"] * row["high"] > 0:
         template = _TAKEN_BACK
     if won and against == UNDECIDED and p < ALPHA:
@@ -293,59 +322,6 @@ def described(override: dict[str, Any]) -> str:
         return str(override["described"]).rstrip(".")
     changes = [f"{name} = {plain(value)}" for name, value in override.items()]
     return ", ".join([*changes, "everything else the same"])
-
-
-def _cost(scene: _Scene, variant: str) -> str:
-    """Time, parameters and epochs against the baseline; what is unknown is left out."""
-    base = scene.run.baseline
-    own, other = scene.contenders[variant], scene.contenders[base]
-    parts = [p for p in (_time(own, other), _size(own, other), _second(scene, own, other)) if p]
-    price = f"Cost against {base}: {listing(parts)}." if parts else ""
-    return f"{price} {_speed(own, other, scene.run.metric)}".strip()
-
-
-def _time(own: Row, other: Row) -> str:
-    a, b = own["seconds_per_epoch"], other["seconds_per_epoch"]
-    if not (a > 0 and b > 0):
-        return ""
-    ratio = "" if 0.995 <= a / b < 1.005 else f"{a / b:.2f} times "
-    return f"one epoch takes {ratio}as long ({seconds(a)} against {seconds(b)})"
-
-
-def _second(scene: _Scene, own: Row, other: Row) -> str:
-    """The space's second metric, evaluations say."""
-    a, b = own["cost"], other["cost"]
-    if not (a > 0 and b > 0):
-        return ""
-    name = scene.run.cost.replace("_", " ")
-    return f"{name} is {a / b:.2f} times as much ({significant(a)} against {significant(b)})"
-
-
-def _size(own: Row, other: Row) -> str:
-    a, b = own["n_parameters"], other["n_parameters"]
-    if not (math.isfinite(a) and math.isfinite(b)):
-        return ""
-    if a == b:
-        return f"it has as many parameters ({a:,.0f})"
-    more = "more" if a > b else "fewer"
-    return f"it has {abs(a - b):,.0f} {more} parameters ({a:,.0f} against {b:,.0f})"
-
-
-def _speed(own: Row, other: Row, metric: str) -> str:
-    first, goal = _epoch(own), _epoch(other)
-    if goal is None:
-        return ""
-    best = f"{other['contender']}'s best validation {metric}"
-    if first is None:
-        return f"{own['contender']} never reaches {best} (that of epoch {goal})."
-    return (
-        f"{own['contender']} reaches {best} at epoch {first}, {other['contender']} at epoch {goal}."
-    )
-
-
-def _epoch(row: Row) -> int | None:
-    reached = row["epochs_to_baseline"]
-    return None if pd.isna(reached) else int(reached)
 
 
 def _baseline_alone(scene: _Scene) -> Finding:

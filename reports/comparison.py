@@ -40,6 +40,21 @@ def confirmed(run: Run) -> pd.DataFrame:
     return trials.assign(contender=pd.Series(names, index=trials.index, dtype="str"))
 
 
+def lost_seeds(run: Run) -> dict[str, set[int]]:
+    """Contender -> seeds whose confirmation ended without a result (diverged, out of memory)."""
+    ended = run.trials[(run.trials["phase"] == "confirm") & run.trials["state"].isin(DONE)]
+    known = confirmed(run)
+    had = set(zip(known["contender"], known["seed"], strict=True))
+    lost: dict[str, set[int]] = {}
+    for variant, control, seed in zip(
+        ended["variant"], ended["control"], ended["seed"], strict=True
+    ):
+        name = label(variant, control)
+        if (name, seed) not in had:
+            lost.setdefault(name, set()).add(int(seed))
+    return lost
+
+
 @remembered
 def validation_curves(run: Run) -> pd.DataFrame:
     """Mean validation metric of the confirmed runs by step, with the lowest and highest seed.
@@ -115,13 +130,15 @@ def differences(run: Run) -> pd.DataFrame:
     """Who is better than whom, paired by seed.
 
     Columns: `kind` (variant - baseline, variant - control, control - baseline), `left, right`;
-    `seeds` that both have; `difference`: mean of left - right in the metric's own unit; `gain` with
-    `low, high`: the same with its 95% interval, the sign turned where the metric is minimized, so
-    that **positive means that left is better**; `p` of the paired t-test; `bca_low, bca_high` and
+    `seeds` that both have; `lost`: seeds that failed on either side; `test_left, test_right`: means
+    over the common seeds; `difference`: of these, in the metric's own unit; `gain` with `low,
+    high`: the same with its 95% interval, the sign turned where the metric is minimized, so that
+    **positive means that left is better**; `p` of the paired t-test; `bca_low, bca_high` and
     `p_wilcoxon`: bootstrap interval and rank test, to compare; `seeds_needed` for a verdict on an
     effect of this size with power 0.8; `compared`: rows of this kind that have a p; `p_holm,
     p_wilcoxon_holm`: adjusted for their number, each kind being a question of its own; `verdict` on
-    left, by `p_holm`: better, worse, not enough evidence; `p_equivalent`, of a variant with its
+    left, by `p_holm`: better, worse, not enough evidence, which is all that can be said where seeds
+    were lost, since they might have been the worst; `p_equivalent`, of a variant with its
     control: "the control keeps more than half of the gain over the baseline", adjusted for the
     number of controls.
     """
@@ -135,12 +152,14 @@ def differences(run: Run) -> pd.DataFrame:
         frame[f"{name}_holm"] = pd.concat(adjusted) if adjusted else frame[name]
     frame["seeds_needed"] = pd.to_numeric(frame["seeds_needed"]).astype("Int64")
     frame["p_equivalent"] = holm(frame["p_equivalent"].to_numpy(dtype=np.float64))
-    verdicts = [verdict(g, p) for g, p in zip(frame["gain"], frame["p_holm"], strict=True)]
+    judged = frame["p_holm"].where(frame["lost"] == 0)
+    verdicts = [verdict(g, p) for g, p in zip(frame["gain"], judged, strict=True)]
     return frame.assign(verdict=pd.Series(verdicts, dtype="str"))
 
 
 _DIFFERENCE = [
-    *("kind", "left", "right", "seeds", "difference", "gain", "low", "high", "p"),
+    *("kind", "left", "right", "seeds", "lost", "test_left", "test_right"),
+    *("difference", "gain", "low", "high", "p"),
     *("bca_low", "bca_high", "p_wilcoxon", "seeds_needed", "p_equivalent", "compared"),
 ]
 
@@ -173,11 +192,17 @@ def _difference(
     a, b = gains.get(left, none), gains.get(right, none)
     found, by_seed = paired_difference(a, b), (a - b).dropna()
     bca_low, bca_high = bootstrap_interval(by_seed)
+    failed = lost_seeds(run)
+    lost = len(failed.get(left, set()) | failed.get(right, set()))
+    asked = kind == "variant - control" and left != run.baseline and not lost
     return {
         "kind": kind,
         "left": left,
         "right": right,
         "seeds": found.n,
+        "lost": lost,
+        "test_left": run.sign * a.reindex(by_seed.index).mean(),
+        "test_right": run.sign * b.reindex(by_seed.index).mean(),
         "difference": run.sign * found.mean,
         "gain": found.mean,
         "low": found.low,
@@ -187,9 +212,7 @@ def _difference(
         "bca_high": bca_high,
         "p_wilcoxon": rank_test(by_seed),
         "seeds_needed": seeds_needed(found.mean, float(by_seed.std()), ALPHA / max(compared, 1)),
-        "p_equivalent": _equivalent(by_seed, a, gains.get(run.baseline, none))
-        if kind == "variant - control" and left != run.baseline
-        else np.nan,
+        "p_equivalent": _equivalent(by_seed, a, gains.get(run.baseline, none)) if asked else np.nan,
         "compared": compared,
     }
 

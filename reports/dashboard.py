@@ -79,13 +79,28 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answers with a file, the page being refreshed first."""
+        if self._ready():
+            super().do_GET()
+
+    def do_HEAD(self) -> None:
+        """The same without the file."""
+        if self._ready():
+            super().do_HEAD()
+
+    def _ready(self) -> bool:
+        """May this be answered, and is the page fresh? If not, says so."""
         host = self.headers.get("Host", "").rsplit(":", 1)[0]
         if host not in (HOST, "localhost"):  # another site that points its own name here
             self.send_error(403, "only this machine may look")
-            return
-        if self.path.split("?")[0] in ("/", "/index.html"):
-            self._live = self.dashboard.refresh()
-        super().do_GET()
+            return False
+        try:
+            if self.path.split("?")[0] in ("/", "/index.html"):
+                self._live = self.dashboard.refresh()
+        except RunError as error:
+            self._live = True  # a file that is being restored is soon there again
+            self.send_error(503, "the run cannot be read now", str(error))
+            return False
+        return True
 
     def end_headers(self) -> None:
         """Asks the browser to come again while the sweep goes on."""

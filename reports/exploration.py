@@ -97,12 +97,15 @@ def _valued(run: Run, variant: str) -> pd.DataFrame:
 def expected(run: Run) -> pd.DataFrame:
     """Expected best value of n independent trials: `variant, trials, expected`.
 
-    Of an adaptive sampler only its random start counts.
+    Of an adaptive sampler only its random start counts. A failed trial is worth as little as the
+    worst one. A variant with pruned trials is left out: nobody knows their final values.
     """
     frames = []
     for variant in run.variants:
-        score = _independent(run, variant).dropna()
-        if len(score) > 1:
+        trials = _independent(run, variant)
+        score = trials["value"] * run.sign
+        score = score.fillna(score.min()).dropna()
+        if len(score) > 1 and not (trials["state"] == "pruned").any():
             best = expected_best(score.to_numpy()) * run.sign
             ns = np.arange(1, len(score) + 1)
             frames.append(pd.DataFrame({"variant": variant, "trials": ns, "expected": best}))
@@ -110,13 +113,17 @@ def expected(run: Run) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else empty
 
 
-def _independent(run: Run, variant: str) -> pd.Series[float]:
+def pruned_early(run: Run) -> list[str]:
+    """The variants among whose independent trials some were pruned."""
+    return [v for v in run.variants if (_independent(run, v)["state"] == "pruned").any()]
+
+
+def _independent(run: Run, variant: str) -> pd.DataFrame:
     trials = ended(run)
     own = trials[trials["variant"] == variant]
     sampler = run.plan.get("sampler") or {}
     name, start = sampler.get("name"), int(sampler.get("n_startup_trials") or 0)
-    own = own if name in INDEPENDENT else own[own["order"] <= start]
-    return own["value"] * run.sign
+    return own if name in INDEPENDENT else own[own["order"] <= start]
 
 
 def momentum_axes(run: Run, variant: str) -> tuple[str, str] | None:

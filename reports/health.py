@@ -26,8 +26,16 @@ AGREE = 0.3  # rank correlation between the first rung and the end
 
 
 def concerns(run: Run) -> list[str]:
-    """Every warning there is, the gravest first."""
-    return [sentence for check in CHECKS for sentence in check(run)]
+    """Every warning there is, the gravest first; a check that fails says so in its place."""
+    return [sentence for check in CHECKS for sentence in _checked(check, run)]
+
+
+def _checked(check: Callable[[Run], list[str]], run: Run) -> list[str]:
+    try:
+        return check(run)
+    except Exception as error:
+        name = check.__name__.replace("_", " ")
+        return [f"The check of {name} could not be made ({type(error).__name__}: {error})."]
 
 
 def unfinished(run: Run) -> list[str]:
@@ -106,8 +114,8 @@ def at_chance(run: Run) -> list[str]:
     if chance is None:
         return []
     table = compare.contenders(run)
-    ahead = run.sign * (table[["low", "high"]] - float(chance))
-    idle = table[(table["seeds"] > 1) & (ahead.min(axis=1) <= 0)]
+    ahead = run.sign * (table[["test", "low", "high"]] - float(chance))
+    idle = table[ahead.min(axis=1) <= 1e-9]  # by its mean alone where there is no interval
     return [
         f"{row['contender']} is not clearly better than guessing (test {run.metric} "
         f"{plain(row['test'])}, guessing gives {plain(chance)}): it may not have been trained."
@@ -126,9 +134,12 @@ def validation_gap(run: Run) -> list[str]:
         gap = run.sign * (own[column] - own["value"])
         found, spread = mean_interval(gap), float(own["value"].std())
         if found.low > 0 and found.mean > GAP * spread:
+            times = (
+                f"{found.mean / spread:.1f} times the spread" if spread > 0 else "with no spread"
+            )
             sentences.append(
                 f"The test {run.metric} of {name} is worse than its validation {run.metric} by "
-                f"{plain(found.mean)}, {found.mean / spread:.1f} times the spread over seeds: "
+                f"{plain(found.mean)}, {times} over seeds: "
                 "the configuration fits the validation data better than new data."
             )
     return sentences
@@ -181,7 +192,7 @@ def idle_parameters(run: Run) -> list[str]:
 def pruning_risk(run: Run) -> list[str]:
     """The value at the first rung says little about the final value: pruning is a lottery."""
     scheduler = run.plan.get("scheduler") or {}
-    rung = scheduler.get("grace_period")
+    rung = scheduler.get("min_epochs")
     if not rung or run.validation not in run.curves:
         return []
     early = run.curves[run.curves["step"] == rung].set_index("trial")[run.validation]
@@ -241,19 +252,6 @@ def _apart(place: pd.Series[float], failed: pd.Series[bool]) -> float:
     return float(mannwhitneyu(place[failed], place[~failed], nan_policy="omit").pvalue)
 
 
-def partial_data(run: Run) -> list[str]:
-    """Only a part of the data set was used."""
-    data = run.space.get("data") or {}
-    used = sum(int(data.get(split) or 0) for split in ("train", "validation", "test"))
-    full = int(data.get("full") or 0)
-    if not 0 < used < full:
-        return []
-    return [
-        f"{used:,} of the {full:,} examples of {data.get('name') or 'the data set'} were used: "
-        "results on all of them may differ."
-    ]
-
-
 CHECKS: tuple[Callable[[Run], list[str]], ...] = (
     unfinished,
     unequal_budgets,
@@ -262,7 +260,6 @@ CHECKS: tuple[Callable[[Run], list[str]], ...] = (
     few_seeds,
     at_chance,
     validation_gap,
-    partial_data,
     failing_region,
     best_at_border,
     pruning_risk,

@@ -12,7 +12,8 @@ import pandas as pd
 from . import across, tables
 from .answer import answer
 from .frames import load_run
-from .rendering import draw, html, replaced, text, write_frames
+from .health import concerns
+from .rendering import draw, html, owned, replaced, text, write_frames
 from .run import Run, RunError
 from .wording import listing, plural
 
@@ -31,15 +32,14 @@ def write_comparison(paths: Sequence[str | Path], out: str | Path) -> Path:
     Raises:
         RunError: fewer than two runs, a path that is none, or a folder that holds something else.
     """
-    runs, out = [load_run(path) for path in dict.fromkeys(map(Path, paths))], Path(out)
+    once = dict.fromkeys(Path(path).resolve() for path in paths)  # one folder has many names
+    runs, out = [load_run(path) for path in once], Path(out)
     if len(runs) < 2:
         raise RunError(
             f"a comparison needs two different runs or more, but got {plural(len(runs), 'run')}; "
             "for one run, momentune report RUN"
         )
-    if out.exists() and not (out / "report.md").is_file():
-        raise RunError(f"a comparison replaces only such a report, but {out} is another folder")
-    with replaced(out) as folder:
+    with replaced(owned(out)) as folder:
         content = _content(runs, out)
         write_frames(
             folder, {"results": pd.DataFrame(content["rows"])}, {"results": content["results"]}
@@ -91,7 +91,7 @@ def _page(run: Run, out: Path) -> str:
 def _notes(runs: list[Run]) -> list[str]:
     """What the reader must know before the comparison is believed."""
     tasks = across.latest(runs)
-    notes = across.same_budget(runs)
+    notes = across.same_budget(runs) + across.missing(runs)
     if len(tasks) > 1:
         everywhere = across.shared(across.scores(tasks))
         missing = [
@@ -99,4 +99,5 @@ def _notes(runs: list[Run]) -> list[str]:
         ]
         if missing:
             notes.append(f"Not on every task, so not ranked: {listing(map(str, missing))}.")
-    return notes
+    named = zip(across.titles(runs), runs, strict=True)
+    return notes + [f"{name}: {concern}" for name, run in named for concern in concerns(run)]

@@ -14,7 +14,7 @@ from .answer import answer
 from .frames import load_run, write_tables
 from .health import concerns
 from .ledger import without_password
-from .rendering import draw, html, replaced, text, write_frames
+from .rendering import draw, html, owned, replaced, text, write_frames
 from .run import Run, RunError
 
 
@@ -54,12 +54,15 @@ def write_gallery(path: str | Path, folder: str | Path) -> Path:
 
     Args:
         path: the run directory.
-        folder: what is made or replaced, such as `reports/gallery/digits-lstm`.
+        folder: what is made, or replaced if it is such a report already.
 
     Returns:
         The path of `report.md`.
+
+    Raises:
+        RunError: the path is not a run directory, or the folder holds something else.
     """
-    run, folder = load_run(path), Path(folder)
+    run, folder = load_run(path), owned(Path(folder))
     with replaced(folder) as part:
         content = _fill(part, run)
         (part / "report.md").write_text(text("report.md", content), encoding="utf-8")

@@ -18,20 +18,38 @@ from markupsafe import Markup
 from . import latex, markdown
 from .card import Card
 from .frames import to_csv
+from .run import RunError
 from .tables import Table, of_frame
 
 TEMPLATES = Path(__file__).parent / "templates"
+MARKER = ".momentune-report"  # a file in every folder that a report may replace
 MANY = 1000  # rows, from where a canvas draws faster than SVG
+
+
+def owned(target: Path) -> Path:
+    """The folder, if a report may be put in its place.
+
+    Raises:
+        RunError: it holds anything that no report of ours has put there.
+    """
+    free = not target.exists() or (target.is_dir() and not any(target.iterdir()))
+    if not free and not (target / MARKER).is_file():
+        raise RunError(
+            f"a report replaces an empty folder or such a report (it holds {MARKER}), but "
+            f"{target} is something else; give another folder, or move that away"
+        )
+    return target
 
 
 @contextmanager
 def replaced(target: Path) -> Iterator[Path]:
-    """An empty sibling to fill, which takes the target's place once it is whole."""
+    """An empty sibling to fill and mark, which takes the target's place once it is whole."""
     part = target.with_name(f".{target.name}-{uuid4().hex[:8]}")
     old = part.with_name(f"{part.name}-old")
     part.mkdir(parents=True)
     try:
         yield part
+        (part / MARKER).touch()
         if target.exists():
             target.rename(old)
         part.rename(target)
@@ -57,8 +75,16 @@ class Drawn:
 
 
 def draw(folder: Path, name: str, card: Card) -> Drawn:
-    """Writes the card's frame and figure into `tables/` and `figures/`."""
-    spec, svg, finding = None, False, card.finding
+    """Writes the card's frame and figure into `tables/` and `figures/`; what fails is a note."""
+    try:
+        return _drawn(folder, name, card)
+    except Exception as error:
+        note = f"This card could not be shown ({type(error).__name__}: {error})."
+        return _drawn(folder, name, Card(str(card.title), note, pd.DataFrame()))
+
+
+def _drawn(folder: Path, name: str, card: Card) -> Drawn:
+    spec, svg, finding = None, False, str(card.finding)
     to_csv(card.frame, folder / "tables" / f"card_{name}.csv")
     if card.chart is not None:
         try:
@@ -67,7 +93,7 @@ def draw(folder: Path, name: str, card: Card) -> Drawn:
             finding = f"{finding} The chart could not be drawn ({type(error).__name__}: {error})."
     renderer = "canvas" if len(card.frame) > MANY else "svg"
     table, rows = of_frame(card.frame), len(card.frame)
-    return Drawn(name, card.title, finding, spec, renderer, svg, table, rows)
+    return Drawn(name, str(card.title), finding, spec, renderer, svg, table, rows)
 
 
 def _specified(file: Path, chart: Any) -> dict[str, Any]:

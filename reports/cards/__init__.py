@@ -6,6 +6,7 @@ A card that does not apply to a run (no second metric, no series) answers None a
 from __future__ import annotations
 
 import importlib.util
+import re
 import warnings
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
@@ -49,15 +50,21 @@ def every(files: Iterable[str | Path] = ()) -> dict[str, Make]:
     """Our cards, those of installed packages, and those of the given files.
 
     A package adds a card by an entry point of the group `momentune.cards`; a file by a dict
-    `CARDS: {name: function}`. Of two cards with one name the later counts.
+    `CARDS: {name: function}`. Of two cards with one name the later counts; a name becomes part of
+    a file's name, so that what is no letter, digit or underscore in it is replaced by one.
 
     Raises:
         RunError: a file is not there, fails, or has no `CARDS`.
     """
-    found = CARDS | {entry.name: _lazily(entry) for entry in entry_points(group=GROUP)}
+    found = CARDS | {_named(entry.name): _lazily(entry) for entry in entry_points(group=GROUP)}
     for file in files:
-        found |= _read(Path(file))
+        found |= {_named(name): make for name, make in _read(Path(file)).items()}
     return found
+
+
+def _named(name: object) -> str:
+    """The name as a file's name and a place in the page: letters, digits and underscores."""
+    return re.sub(r"\W+", "_", str(name)).strip("_")[:60] or "card"
 
 
 def _lazily(entry: EntryPoint) -> Make:
@@ -78,7 +85,7 @@ def _read(file: Path) -> dict[str, Make]:
     try:
         spec.loader.exec_module(module)
         return dict(module.CARDS)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise RunError(
             f"{file} must define CARDS = {{name: function of a run}}, but reading it gave "
             f"{type(error).__name__}: {error}"
@@ -88,9 +95,19 @@ def _read(file: Path) -> dict[str, Make]:
 def safely(name: str, make: Callable[[Any], Card | None], seen: Any) -> Card | None:
     """The card, or a note on what went wrong with it."""
     try:
-        return make(seen)
-    except Exception as error:
+        return _checked(make(seen))
+    except (Exception, SystemExit) as error:  # a card may call code that exits
         told = f"{type(error).__name__}: {error}"
         warnings.warn(f"the card {name!r} could not be made: {told}", stacklevel=2)
         title = name.replace("_", " ").capitalize()
         return Card(title, f"This card could not be made ({told}).", pd.DataFrame())
+
+
+def _checked(card: object) -> Card | None:
+    if card is None:
+        return None
+    if not isinstance(card, Card):
+        raise TypeError(f"a card function returns a Card or None, got {type(card).__name__}")
+    if not isinstance(card.frame, pd.DataFrame):
+        raise TypeError(f"a card's frame is a DataFrame, got {type(card.frame).__name__}")
+    return card

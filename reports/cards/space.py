@@ -121,8 +121,15 @@ def budget(run: Run) -> Card | None:
     """The best value to expect from a budget of so many trials."""
     title, frame = "Expected best against budget", explore.expected(run)
     name = (run.plan.get("sampler") or {}).get("name")
+    pruned = explore.pruned_early(run)
+    left_out = (
+        f"Not valid for {listing(pruned)}, so left out: some of these trials were pruned, and "
+        "their final values are not known (--scheduler none lets all end). "
+        if pruned
+        else ""
+    )
     if frame.empty:
-        return None
+        return Card(title, left_out.strip(), frame) if pruned else None
     adaptive = name not in explore.INDEPENDENT
     whose = (
         f"The sampler {name} learns from trial to trial, so only its independent start-up trials "
@@ -131,7 +138,7 @@ def budget(run: Run) -> Card | None:
         else f"The sampler {name} draws trials independently, so the estimate is valid."
     )
     chart = charts.budget(frame, run.variants, axis(run))
-    return Card(title, f"{whose} Unbiased estimator of Tang et al. (2020).", frame, chart)
+    return Card(title, f"{left_out}{whose} Unbiased estimator of Tang et al. (2020).", frame, chart)
 
 
 def front(run: Run) -> Card | None:

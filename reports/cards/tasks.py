@@ -64,15 +64,18 @@ def improvement(runs: Runs) -> Card | None:
     frame = table if table.empty else across.improvements(table)
     if frame.empty:
         return None
-    sure = frame[[across.clear(a, b) for a, b in zip(frame["low"], frame["high"], strict=True)]]
-    above = sure[sure["probability"] > 0.5].sort_values("probability", ascending=False)
+    above = frame[frame["probability"] > 0.5].sort_values("probability", ascending=False)
     told = [
-        f"{r.left} beats {r.right} in {r.probability:.0%} of pairs"
+        f"{r.left} over {r.right} {r.probability:.2f} [{r.low:.2f}, {r.high:.2f}]"
         for r in above.head(3).itertuples()
     ]
-    finding = f"{listing(told)}. " if told else "No pair is clearly apart. "
-    note = "The chance that a run of the left beats one of the right on a task drawn at random."
-    return Card("Probability of improvement", finding + note, frame)
+    largest = f"The largest estimates: {listing(told)}. " if told else ""
+    note = (
+        "The chance that a run of the left beats one of the right on a task drawn at random, with "
+        "95% bootstrap intervals, each by itself: over all pairs they are not corrected, so none "
+        "is a verdict."
+    )
+    return Card("Probability of improvement", largest + note, frame)
 
 
 def profile(runs: Runs) -> Card | None:

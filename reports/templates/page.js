@@ -1,5 +1,5 @@
 "use strict";
-// Draws every card. Charts take the text colour of the page, so light, dark and print need no redraw.
+// Draws every card. SVG takes the text colour of the page by itself; a canvas has to be told it.
 (() => {
   const narrowest = 260; // pixels of one panel, axis included
   const axis = 78; // pixels that a panel's own axis and gap take
@@ -15,8 +15,14 @@
     return { ...spec, columns, concat: spec.concat.map((view) => ({ ...view, width: panel })) };
   };
 
+  const source = (place) => {
+    const text = document.getElementById(place.dataset.spec).textContent;
+    if (place.dataset.renderer !== "canvas") return text;
+    return text.replaceAll('"currentColor"', JSON.stringify(getComputedStyle(place).color));
+  };
+
   const draw = (place) => {
-    const spec = JSON.parse(document.getElementById(place.dataset.spec).textContent);
+    const spec = JSON.parse(source(place));
     const described = { ...fit(spec, place.clientWidth), description: place.dataset.told };
     vegaEmbed(place, described, {
       actions: false, mode: "vega-lite", renderer: place.dataset.renderer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,21 @@ def test_each_task_counts_once_and_the_latest_run_of_it(tmp_path: Path) -> None:
     assert titles(runs) == ["digits (1)", "digits (2)"]
 
 
+def test_equal_names_stay_apart_whatever_they_are(tmp_path: Path) -> None:
+    names = ["a", "a", "a (1)"]
+    runs = [load_run(run(tmp_path / str(i), 0.01, task=n)) for i, n in enumerate(names)]
+    assert titles(runs) == ["a (2)", "a (3)", "a (1)"]
+
+
+def test_a_task_without_results_is_named_and_so_are_the_concerns(tmp_path: Path) -> None:
+    failed = Writer(tmp_path / "x", make_plan((LSTM, MOMENTUM), name="hard", space_name="hard"))
+    failed.trial("lstm", "confirm", seed=100, state="FAIL", reason="oom")
+    page = write_comparison([run(tmp_path / "a", 0.01), failed.path], tmp_path / "out")
+    text = (page.parent / "report.md").read_text().replace("\\", "")
+    assert "hard has no result for lstm, momentum_lstm and momentum_lstm/no_momentum" in text
+    assert "hard: lstm: 1 of 1 confirm trial failed (oom 1)." in text
+
+
 def test_unequal_budgets_are_told(tmp_path: Path) -> None:
     runs = [load_run(run(tmp_path / "a", 0.01)), load_run(run(tmp_path / "b", 0.01, trials=99))]
     assert any("same trials: 12 and 99" in s for s in across_runs.same_budget(runs))
@@ -102,7 +118,9 @@ def test_the_page_of_several_runs(tasks: list[Path], tmp_path: Path) -> None:
     specs = re.findall(r'type="application/json"[^>]*>(.*?)</script>', text, re.DOTALL)
     assert len(specs) == 4
     assert all(json.loads(spec, parse_constant=pytest.fail) for spec in specs)
-    assert "momentum_lstm beats lstm" in (page.parent / "report.md").read_text()
+    text = (page.parent / "report.md").read_text()
+    assert "The largest estimates: momentum" in text
+    assert "so none is a verdict" in text
     assert write_comparison([*tasks, again], tmp_path / "out") == page
 
 
@@ -115,9 +133,10 @@ def test_two_runs_of_one_space_are_not_ranked_over_tasks(tmp_path: Path) -> None
 
 def test_one_run_is_no_comparison_and_nothing_else_is_replaced(tmp_path: Path) -> None:
     path = run(tmp_path / "a", 0.01)
-    with pytest.raises(RunError, match="two different runs"):
-        write_comparison([path, path], tmp_path / "out")
-    with pytest.raises(RunError, match="another folder"):
+    for same in (path, path / ".." / path.name, os.path.relpath(path)):
+        with pytest.raises(RunError, match="two different runs"):
+            write_comparison([path, same], tmp_path / "out")
+    with pytest.raises(RunError, match="give another folder"):
         write_comparison([path, run(tmp_path / "b", 0.02)], path)
     assert (path / "plan.json").is_file()
 

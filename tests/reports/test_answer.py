@@ -163,6 +163,44 @@ def test_several_variants_are_told_in_short_first(writer: Any) -> None:
     )
 
 
+def test_the_best_of_two_better_ones_is_held_against_the_second(writer: Any) -> None:
+    made = writer(LSTM, *[MOMENTUM | {"name": name} for name in ("good", "best")])
+    for name, gain, noise in (("lstm", 0.0, 0), ("good", 0.02, 1), ("best", 0.021, -1)):
+        made.tested(name, shifted(gain, noise))
+    assert answer(load_run(made.path)).summary == (
+        "good and best are better than lstm. The best mean is that of best, test accuracy 0.941; "
+        "there is not enough evidence that it differs from good, the second best: "
+        "gain +0.001 [−0.003, 0.005], 5 seeds (paired t-test, p = 0.519)."
+    )
+
+
+@pytest.mark.parametrize("broken", ["lstm", "momentum_lstm"])
+def test_a_seed_that_failed_on_one_side_leaves_no_verdict(writer: Any, broken: str) -> None:
+    """Survivors only would be better; the means are over the seeds that both have."""
+    made = writer()
+    for name, gain, noise in (("lstm", 0.0, 0), ("momentum_lstm", 0.02, 1)):
+        made.tested(name, shifted(gain, noise, seeds=4 if name == broken else 5))
+    made.trial(broken, "confirm", seed=104, state="FAIL", reason="diverged")
+    finding = answer(load_run(made.path)).findings[0]
+    assert finding.verdict == "not enough evidence"
+    assert finding.headline.startswith(
+        "Whether momentum_lstm differs from lstm is open: 1 of 5 seeds has no result, so no "
+        "verdict: test accuracy 0.935 against 0.915, gain +0.021 ["
+    )
+
+
+def test_a_control_that_lost_seeds_explains_nothing(writer: Any) -> None:
+    made = writer()
+    made.tested("momentum_lstm", shifted(0.0, -1.0, seeds=4), control="no_momentum")
+    made.trial(
+        "momentum_lstm", "confirm", control="no_momentum", seed=104, state="FAIL", reason="oom"
+    )
+    text = settled(made, 0.02, None)
+    assert "momentum_lstm is better than lstm" in text
+    assert "Whether momentum matters is open: with its control no_momentum" in text
+    assert "1 of 5 seeds has no result, so no verdict." in text
+
+
 def test_an_effect_that_holm_takes_back_is_not_called_none(writer: Any) -> None:
     others = [MOMENTUM | {"name": name} for name in ("good", "bad", "same")]
     made = writer(LSTM, *others)

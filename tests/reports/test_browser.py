@@ -6,9 +6,11 @@ import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from momentune.reports import write_report
 from momentune.reports.cards import CARDS
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -30,6 +32,17 @@ def run(page: str, profile: Path, width: int, *wanted: str) -> subprocess.Comple
         *wanted, page,
     ]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+
+
+def with_script(page: Path, script: str, folder: Path) -> Path:
+    """A copy of the page that runs a script of ours at its end."""
+    text = page.read_text(encoding="utf-8")
+    nonce = re.search(r'script nonce="(\w+)"', text)
+    assert nonce
+    driven = folder / "driven.html"
+    inside = f'<script nonce="{nonce[1]}">{script}</script></body>'
+    driven.write_text(inside.join(text.rsplit("</body>", 1)), encoding="utf-8")
+    return driven
 
 
 @pytest.fixture(scope="module", params=[1440, 390])
@@ -56,6 +69,51 @@ def test_every_panel_and_every_contender_is_there(seen: tuple[str, str]) -> None
         assert f">{text}</text>" in seen[0]
 
 
+MANY = """
+import altair as alt
+import pandas as pd
+from momentune.reports import Card
+
+def crowd(run):
+    frame = pd.DataFrame({"a": range(1001), "b": range(1001)})
+    return Card("Crowd", "", frame, alt.Chart(frame).mark_point().encode(x="a:Q", y="b:Q"))
+
+CARDS = {"crowd": crowd}
+"""
+LOOK = """
+setTimeout(() => {
+  const canvas = document.querySelector("#card-crowd canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const grey = { bright: 0, black: 0 };
+  for (let i = 0; i < data.length; i += 4) {
+    const [r, g, b, alpha] = data.slice(i, i + 4);
+    if (alpha < 200 || Math.max(r, g, b) - Math.min(r, g, b) > 20) continue;
+    if (r > 180) grey.bright += 1;
+    if (r < 80) grey.black += 1;
+  }
+  const said = document.createElement("pre");
+  said.id = "told"; said.textContent = JSON.stringify(grey); document.body.append(said);
+}, 3000);
+"""
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+def test_text_on_a_canvas_has_the_colour_of_the_page(
+    writer: Any, tmp_path: Path, scheme: str
+) -> None:
+    file = tmp_path / "cards.py"
+    file.write_text(MANY)
+    driven = with_script(write_report(writer().path, cards=[file]), LOOK, tmp_path)
+    flag = f"--blink-settings=preferredColorScheme={int(scheme == 'light')}"
+    done = run(driven.as_uri(), tmp_path / "profile", 900, flag, "--dump-dom")
+    told = re.search(r'<pre id="told">(.*?)</pre>', done.stdout)
+    assert told, done.stderr
+    grey = json.loads(told[1])
+    seen, unseen = ("bright", "black") if scheme == "dark" else ("black", "bright")
+    assert grey[seen] > 20
+    assert grey[unseen] == 0
+
+
 DRIVER = """
 (async () => {
   const tell = [], wait = () => new Promise((done) => setTimeout(done, 50));
@@ -78,12 +136,7 @@ DRIVER = """
 
 def test_the_table_of_trials_sorts_and_filters(finished: Path, tmp_path: Path) -> None:
     """A script at the page's end clicks and types as a reader would, and tells what it saw."""
-    page = (finished / "report" / "index.html").read_text(encoding="utf-8")
-    nonce = re.search(r'script nonce="(\w+)"', page)
-    assert nonce
-    driven = tmp_path / "driven.html"
-    script = f'<script nonce="{nonce[1]}">{DRIVER}</script></body>'
-    driven.write_text(script.join(page.rsplit("</body>", 1)), encoding="utf-8")
+    driven = with_script(finished / "report" / "index.html", DRIVER, tmp_path)
     dom, log = browse(driven, tmp_path / "profile", 1440)
     told = re.search(r'<pre id="told">(.*?)</pre>', dom)
     assert told, log

@@ -14,6 +14,24 @@ from momentune.reports import RunError, load_run, write_gallery, write_report
 from momentune.reports.cards import CARDS, every
 from momentune.reports.cards.writing import thinned
 
+BROKEN = """
+import sys
+import pandas as pd
+from momentune.reports import Card
+
+class Mute:
+    def __str__(self):
+        raise RuntimeError("no words")
+
+CARDS = {
+    "text": lambda run: "no card",
+    "nothing": lambda run: Card("Nothing", "It has no frame.", None),
+    "exit": lambda run: sys.exit("good bye"),
+    "../up and away": lambda run: Card("Up", "A name like a path.", pd.DataFrame({"a": [1]})),
+    "odd": lambda run: Card("Odd", "A cell has no text.", pd.DataFrame({"a": [Mute()]})),
+    7: None,
+}
+"""
 OWN = """
 from momentune.reports import Card
 
@@ -39,6 +57,20 @@ def test_a_file_adds_cards_and_a_broken_one_is_a_note(writer: Any, tmp_path: Pat
     assert "The longest took 0.3 s." in text
     assert "This card could not be made (RuntimeError: no luck)." in text
     assert (page.parent / "tables" / "card_longest.csv").is_file()
+
+
+@pytest.mark.filterwarnings("ignore:the card")
+def test_whatever_a_card_does_the_report_is_written(writer: Any, tmp_path: Path) -> None:
+    made, file = writer(), tmp_path / "mine.py"
+    file.write_text(BROKEN)
+    page = write_report(made.path, cards=[file])
+    text = page.read_text()
+    for name in ("text", "nothing", "exit", "7"):
+        told = text.split(f'id="card-{name}"')[1].split("</section>")[0]
+        assert "This card could not be made (" in told
+    assert "This card could not be shown (RuntimeError: no words)." in text
+    assert (page.parent / "tables" / "card_up_and_away.csv").is_file()
+    assert not (made.path / "up and away.csv").exists()
 
 
 @pytest.mark.parametrize(("content", "told"), [("x = 1", "CARDS"), ("1 / 0", "division")])
@@ -75,10 +107,38 @@ def test_series_are_frames_of_their_own(finished: Path) -> None:
 def test_the_gallery_holds_text_and_figures_only(finished: Path, tmp_path: Path) -> None:
     report = write_gallery(finished, tmp_path / "gallery" / "digits-lstm")
     suffixes = {file.suffix for file in report.parent.rglob("*") if file.is_file()}
-    assert suffixes == {".md", ".svg", ".csv", ".tex"}
+    assert suffixes == {".md", ".svg", ".csv", ".tex", ""}  # the last is our mark
     figures = [line for line in report.read_text().splitlines() if line.startswith("![")]
     assert all((report.parent / line.split("](")[1][:-1]).is_file() for line in figures)
     assert sum(file.stat().st_size for file in report.parent.rglob("*.*")) < 3e6
+
+
+def test_a_failed_trial_is_worth_the_worst_in_the_expected_best(writer: Any) -> None:
+    made = writer(sampler={"name": "random"})
+    for value in (0.5, 0.9):
+        made.trial("lstm", curve=[value])
+    made.trial("lstm", state="FAIL", reason="diverged")
+    expected = CARDS["budget"](load_run(made.path)).frame["expected"]
+    assert expected.tolist() == pytest.approx([1.9 / 3, (0.5 + 0.9 + 0.9) / 3, 0.9])
+
+
+def test_early_values_of_pruned_trials_are_not_taken_for_final_ones(writer: Any) -> None:
+    made = writer(sampler={"name": "random"})
+    for value in (0.5, 0.9):
+        made.trial("lstm", curve=[value])
+        made.trial("momentum_lstm", curve=[value], state="COMPLETE" if value > 0.8 else "PRUNED")
+    card = CARDS["budget"](load_run(made.path))
+    assert set(card.frame["variant"]) == {"lstm"}
+    assert card.finding.startswith("Not valid for momentum_lstm, so left out")
+
+
+def test_a_folder_of_somebody_else_is_left_alone(finished: Path, tmp_path: Path) -> None:
+    own = tmp_path / "home" / "report.md"
+    own.parent.mkdir()
+    own.write_text("years of work")
+    with pytest.raises(RunError, match="give another folder"):
+        write_gallery(finished, own.parent)
+    assert own.read_text() == "years of work"
 
 
 @pytest.mark.slow

@@ -25,10 +25,12 @@ def served(writer: Any) -> Iterator[tuple[Any, Dashboard]]:
     thread.join(timeout=10)
 
 
-def get(dashboard: Dashboard, path: str = "/", **headers: str) -> http.client.HTTPResponse:
+def get(
+    dashboard: Dashboard, path: str = "/", method: str = "GET", **headers: str
+) -> http.client.HTTPResponse:
     port = int(dashboard.url.rsplit(":", 1)[1].strip("/"))
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.request("GET", path, headers=headers)
+    connection.request(method, path, headers=headers)
     return connection.getresponse()
 
 
@@ -59,8 +61,17 @@ def test_figures_are_served_and_nothing_above_the_report(served: Any) -> None:
         assert get(dashboard, path).status == 404, path
 
 
-def test_another_site_cannot_read_it_through_its_own_name(served: Any) -> None:
-    assert get(served[1], "/", Host="evil.example").status == 403
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_another_site_cannot_read_it_through_its_own_name(served: Any, method: str) -> None:
+    assert get(served[1], "/", method, Host="evil.example").status == 403
+
+
+def test_a_plan_that_cannot_be_read_gives_a_page_that_says_so(served: Any) -> None:
+    made, dashboard = served
+    (made.path / "plan.json").write_text("half a pl")
+    answer = get(dashboard)
+    assert answer.status == 503
+    assert "plan.json must be JSON" in answer.read().decode()
 
 
 def test_a_finished_sweep_is_not_asked_for_again(make_sweep: Any) -> None:

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from momentune.reports import concerns, load_run
+from momentune.reports import Run, concerns, health, load_run
+from momentune.search.scheduling import settings
+
+from .conftest import make_plan
 
 
 def searched(
@@ -118,6 +121,27 @@ def test_a_test_metric_far_below_validation(writer: Any) -> None:
     assert len(found(made, "the configuration fits the validation data better")) == 1
 
 
+def test_a_gap_without_spread_over_seeds_is_told(writer: Any) -> None:
+    made = writer()
+    for seed, validation in enumerate([0.95, 0.96, 0.97], start=100):
+        made.trial("lstm", "confirm", seed=seed, curve=[validation], test=0.5)
+    assert len(found(made, "0.46, with no spread over seeds")) == 1
+
+
+def test_a_check_that_fails_is_a_note(writer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def idle_hands(run: Run) -> list[str]:
+        raise ZeroDivisionError("no luck")
+
+    monkeypatch.setattr(health, "CHECKS", (idle_hands, *health.CHECKS))
+    told = concerns(load_run(writer().path))
+    assert told[0] == "The check of idle hands could not be made (ZeroDivisionError: no luck)."
+    assert len(told) > 1
+
+
+def test_the_rung_is_what_the_search_writes(writer: Any) -> None:
+    assert set(settings("asha", 30)) == set(make_plan()["scheduler"])
+
+
 def test_idle_slots(writer: Any) -> None:
     made = writer(concurrency=8)
     searched(made, middle, trials=15)
@@ -133,6 +157,9 @@ def test_no_better_than_guessing(writer: Any) -> None:
     assert told[0].startswith("lstm ")
 
 
-def test_a_part_of_the_data(writer: Any) -> None:
-    data = {"name": "MNIST", "train": 4000, "validation": 500, "test": 500, "full": 70000}
-    assert len(found(writer(space_data=data), "5,000 of the 70,000 examples of MNIST")) == 1
+@pytest.mark.parametrize("tests", [[0.1, 0.1, 0.1], [0.1]])
+def test_a_constant_guess_is_no_better_than_guessing(writer: Any, tests: list[float]) -> None:
+    made = writer(space_chance=0.1)
+    made.tested("lstm", tests)
+    made.tested("momentum_lstm", [0.9] * 3)
+    assert [s.split(" is ")[0] for s in found(made, "guessing gives")] == ["lstm"]
