@@ -168,6 +168,9 @@ class NesterovDTRIV(Nesterov[NesterovHiddenState], OrthogonalCell[NesterovHidden
 class AdamDTRIV(Adam[AdamHiddenState], OrthogonalCell[AdamHiddenState]):
     """A DTRIV driven as Adam drives parameters.
 
+    Its drive has no bias: of one feature alone it is w x, and |w| cancels out of v / sqrt(m), so
+    that only the sign of w is heard.
+
     Args are those of `Adam` and `OrthogonalCell`.
     """
 
@@ -176,6 +179,9 @@ class AdamDTRIV(Adam[AdamHiddenState], OrthogonalCell[AdamHiddenState]):
 
 class RMSPropDTRIV(RMSProp[AdamHiddenState], OrthogonalCell[AdamHiddenState]):
     """An `AdamDTRIV` without momentum: each unit hears its input over its running size.
+
+    Its drive has no bias: of one feature alone it is w x, and |w| cancels out of v / sqrt(m), so
+    that only the sign of w is heard.
 
     Args are those of `RMSProp` and `OrthogonalCell`.
     """
