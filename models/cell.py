@@ -18,6 +18,7 @@ from .state import CellState, joined
 S = TypeVar("S", bound=CellState)
 
 Memory = tuple[Any, ...]  # one layer's state of its dynamics
+Given = Tensor | tuple[Any, ...]  # a state as torch's own cells take it: h, or (h, c)
 Read = tuple[Tensor, tuple[Tensor, ...], Memory]  # output, recurrence's state, dynamics' state
 
 
@@ -43,30 +44,33 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
     """The attributes that hold its dynamics' settings, for `repr`."""
 
     @overload
-    def forward(self, input: Tensor, state: S | None = None) -> tuple[Tensor, S]: ...
+    def forward(self, input: Tensor, state: S | Given | None = None) -> tuple[Tensor, S]: ...
 
     @overload
     def forward(
-        self, input: PackedSequence, state: S | None = None
+        self, input: PackedSequence, state: S | Given | None = None
     ) -> tuple[PackedSequence, S]: ...
 
     def forward(
-        self, input: Tensor | PackedSequence, state: S | None = None
+        self, input: Tensor | PackedSequence, state: S | Given | None = None
     ) -> tuple[Tensor | PackedSequence, S]:
         """Read a sequence, from a zero state or from where an earlier piece of it ended.
 
         Args:
             input: (T, B, D), or (B, T, D) with `batch_first`, or (T, D) for one sequence alone; or
                 sequences of several lengths, as `torch.nn.utils.rnn.pack_padded_sequence` has them.
-            state: what the call on the piece before returned.
+            state: what the call on the piece before returned, or its fields as a tuple; where h is
+                all there is, h alone. Without a batch, (T, D), its tensors have no batch either.
 
         Returns:
             The top layer's output at each step, (T, B, H) laid out as the input is, and the state,
             of each sequence after its own last step.
 
         Raises:
+            TypeError: the state has not the fields of this cell's.
             ValueError: the input or the state has a shape that does not fit.
         """
+        state = self._taken(state)
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, state)
         self._check_input(input)
@@ -196,6 +200,21 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
         if input.numel() == 0:
             raise ValueError(f"input needs at least one step and one sequence, got shape {shape}")
 
+    def _taken(self, state: S | Given | None) -> S | None:
+        """A state of this cell's own kind, from its fields."""
+        kind: Any = self.state
+        if state is None or isinstance(state, kind):
+            return cast("S | None", state)
+        fields = (state,) if isinstance(state, Tensor) else state
+        if isinstance(fields, tuple | list) and len(fields) == len(kind._fields):
+            made: S = kind._make(fields)
+            if all(isinstance(tensor, Tensor) for tensor in made.tensors()):
+                return made
+        raise TypeError(
+            f"{type(self).__name__} goes on from ({', '.join(kind._fields)}), a {kind.__name__} as "
+            f"an earlier call returned it, got {_kinds(state)}; None starts from zero"
+        )
+
     def _checked(self, sequence: Tensor, state: S | None) -> S:
         zeros = self._zero_state(sequence)
         if state is None:
@@ -217,6 +236,12 @@ def _pieces(data: Tensor, sizes: Tensor) -> Iterator[tuple[Tensor, int]]:
     pieces = torch.split(data, (batches * lengths).tolist())
     for piece, length, going_on in zip(pieces, steps, later, strict=True):
         yield piece.view(length, -1, piece.shape[1]), going_on
+
+
+def _kinds(state: Any) -> str:
+    if isinstance(state, tuple | list):
+        return f"({', '.join(type(field).__name__ for field in state)})"
+    return type(state).__name__
 
 
 def _cut(state: S, batch: slice) -> S:

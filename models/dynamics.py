@@ -196,7 +196,7 @@ class Momentum(Velocity[S]):
         settings: those of the cell.
     """
 
-    dynamics: ClassVar[tuple[str, ...]] = ("momentum", "step")
+    dynamics: ClassVar[tuple[str, ...]] = ("momentum", "step", "drive_bias")
     momentum: float | Learned
 
     def __init__(

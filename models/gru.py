@@ -11,8 +11,6 @@ have the parameters of `torch.nn.GRU` of their size, so that they exchange `stat
 coefficients apart.
 """
 
-from torch import Tensor
-
 from .cell import S, TorchCell
 from .dynamics import Adam, Momentum, RMSProp
 from .nesterov import Nesterov
@@ -34,11 +32,6 @@ class GRU(GRUCell[HiddenState]):
     """
 
     state = HiddenState
-
-    def _checked(self, sequence: Tensor, state: HiddenState | Tensor | None) -> HiddenState:
-        return super()._checked(
-            sequence, HiddenState(state) if isinstance(state, Tensor) else state
-        )
 
 
 class MomentumGRU(Momentum[MomentumHiddenState], GRUCell[MomentumHiddenState]):

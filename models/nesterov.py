@@ -44,7 +44,7 @@ class Nesterov(Velocity[S]):
         settings: those of the cell.
     """
 
-    dynamics: ClassVar[tuple[str, ...]] = ("step", "restart", "momentum_on")
+    dynamics: ClassVar[tuple[str, ...]] = ("step", "restart", "drive_bias", "momentum_on")
 
     def __init__(
         self,

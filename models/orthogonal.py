@@ -99,7 +99,8 @@ class OrthogonalCell(RecurrentCell[S]):
         super().__init__()
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.dropout, self.batch_first = dropout, batch_first
-        self.rebase_every, self.orthogonal_lr = rebase, orthogonal_lr
+        self.orthogonal_map, self.orthogonal_lr = orthogonal_map, orthogonal_lr
+        self.rebase_every = rebase
         widths = [input_size, *[hidden_size] * (num_layers - 1)]
         layers = [OrthogonalLayer(width, hidden_size, orthogonal_map) for width in widths]
         self.layers = torch.nn.ModuleList(layers)
@@ -122,7 +123,8 @@ class OrthogonalCell(RecurrentCell[S]):
     def extra_repr(self) -> str:
         """Sizes and the dynamics."""
         sizes = f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}"
-        names = (*self.dynamics, "rebase_every")
+        own = ("dropout", "orthogonal_map", "rebase_every", "orthogonal_lr")
+        names = (*self.dynamics, *own)
         return ", ".join([sizes, *(f"{name}={getattr(self, name)}" for name in names)])
 
     def _own(self) -> list[OrthogonalLayer]:
@@ -166,6 +168,9 @@ class NesterovDTRIV(Nesterov[NesterovHiddenState], OrthogonalCell[NesterovHidden
 class AdamDTRIV(Adam[AdamHiddenState], OrthogonalCell[AdamHiddenState]):
     """A DTRIV driven as Adam drives parameters.
 
+    Its drive has no bias: of one feature alone it is w x, and |w| cancels out of v / sqrt(m), so
+    that only the sign of w is heard.
+
     Args are those of `Adam` and `OrthogonalCell`.
     """
 
@@ -174,6 +179,9 @@ class AdamDTRIV(Adam[AdamHiddenState], OrthogonalCell[AdamHiddenState]):
 
 class RMSPropDTRIV(RMSProp[AdamHiddenState], OrthogonalCell[AdamHiddenState]):
     """An `AdamDTRIV` without momentum: each unit hears its input over its running size.
+
+    Its drive has no bias: of one feature alone it is w x, and |w| cancels out of v / sqrt(m), so
+    that only the sign of w is heard.
 
     Args are those of `RMSProp` and `OrthogonalCell`.
     """

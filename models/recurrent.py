@@ -13,8 +13,6 @@ Nguyen, Baraniuk, Bertozzi, Osher, Wang, "MomentumRNN: Integrating Momentum into
 Networks", NeurIPS 2020.
 """
 
-from torch import Tensor
-
 from .cell import S, TorchCell
 from .dynamics import Adam, Momentum, RMSProp
 from .nesterov import Nesterov
@@ -36,12 +34,6 @@ class LSTM(LSTMCell[LSTMState]):
     """
 
     state = LSTMState
-
-    def _checked(
-        self, sequence: Tensor, state: LSTMState | tuple[Tensor, Tensor] | None
-    ) -> LSTMState:
-        """The state may be any pair (h, c)."""
-        return super()._checked(sequence, None if state is None else LSTMState(*state))
 
 
 class MomentumLSTM(Momentum[MomentumState], LSTMCell[MomentumState]):

@@ -10,8 +10,6 @@ Networks", NeurIPS 2020.
 
 from typing import Any
 
-from torch import Tensor
-
 from .cell import S, TorchCell
 from .dynamics import Adam, Momentum, RMSProp
 from .nesterov import Nesterov
@@ -47,6 +45,10 @@ class RNNCell(TorchCell[S]):
         super().__init__(input_size, hidden_size, num_layers, **settings)
         self.nonlinearity = nonlinearity
 
+    def extra_repr(self) -> str:
+        """Sizes, the dynamics and the nonlinearity."""
+        return f"{super().extra_repr()}, nonlinearity={self.nonlinearity}"
+
 
 class RNN(RNNCell[HiddenState]):
     """`torch.nn.RNN` itself. Its state is the tuple (h,), and may be given as h alone.
@@ -55,11 +57,6 @@ class RNN(RNNCell[HiddenState]):
     """
 
     state = HiddenState
-
-    def _checked(self, sequence: Tensor, state: HiddenState | Tensor | None) -> HiddenState:
-        return super()._checked(
-            sequence, HiddenState(state) if isinstance(state, Tensor) else state
-        )
 
 
 class MomentumRNN(Momentum[MomentumHiddenState], RNNCell[MomentumHiddenState]):

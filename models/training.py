@@ -153,7 +153,9 @@ def fit(
         return lr * SCHEDULES[schedule]((epoch - 1) / epochs)
 
     trainer = _Trainer(network, task, rule, rate, place, seed, batch_size, clip_norm)
-    saved = Checkpoint(checkpoint, network, rule, settings) if checkpoint else None
+    saved = None
+    if checkpoint:
+        saved = Checkpoint(checkpoint, network, rule, settings | {"data": dict(task.data)})
     return _epochs(trainer, epochs, test, saved)
 
 

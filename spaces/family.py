@@ -189,7 +189,7 @@ def heavy_ball(step: Float) -> Dynamics:
         controls={
             "no_momentum": {"momentum": 0.0},
             "same_gain": same_gain,
-            **({"unit_step": {"step": 1.0}} if contains(step, 1.0) else {}),
+            **_unit_step(step),
         },
         grid={"momentum": MOMENTA, "step": _inside(step, STEPS)},
     )
@@ -199,7 +199,7 @@ def nesterov(step: Float, restart: Choice) -> Dynamics:
     """Step and restart; with a restart at every step there is no momentum."""
     return Dynamics(
         parameters={"step": step, "restart": restart},
-        controls={"no_momentum": {"restart": 1}},
+        controls={"no_momentum": {"restart": 1}, **_unit_step(step)},
         grid={"step": _inside(step, STEPS), "restart": _inside(restart, RESTARTS)},
     )
 
@@ -209,6 +209,9 @@ def adam(step: Float) -> Dynamics:
 
     Below it the drive is unbounded (oddity O-R4), and the cell warns; so the authors' grid of
     beta2 = 0.01, 0.1, 0.3 at momentum 0.6 (section 1.6.2) lies outside.
+
+    A drive of one feature without a bias, a DTRIV's of one pixel, is w x: |w| cancels out of
+    v / sqrt(m), and only its sign is heard.
     """
     return Dynamics(
         parameters={"momentum": Float(0.0, 0.7), "step": step, "beta2": Float(0.5, 0.999)},
@@ -217,10 +220,13 @@ def adam(step: Float) -> Dynamics:
 
 
 def rmsprop(step: Float) -> Dynamics:
-    """Step and beta2: the authors chose 0.9 on MNIST, 0.01 on PMNIST, 0.999 on TIMIT (1.6.1)."""
+    """Step and beta2: the authors chose 0.9 on MNIST, 0.01 on PMNIST, 0.999 on TIMIT (1.6.1).
+
+    As of Adam's: of one feature without a bias, the size of its weight cancels out of v / sqrt(m).
+    """
     return Dynamics(
         parameters={"step": step, "beta2": Float(0.001, 0.999)},
-        controls={"no_memory": {"beta2": 0.0}},
+        controls={"no_memory": no_memory},
         grid={"step": _inside(step, [0.6]), "beta2": SECOND_MOMENTS},
     )
 
@@ -228,6 +234,19 @@ def rmsprop(step: Float) -> Dynamics:
 def same_gain(values: Values) -> Values:
     """Momentum 0 and step/(1 - momentum): the same stationary gain without memory."""
     return {"momentum": 0.0, "step": values["step"] / (1 - values["momentum"])}
+
+
+def no_memory(values: Values) -> Values:
+    """beta2 = 0: only the sign of the drive is heard, so input weights hardly learn.
+
+    That is what normalisation without memory gives.
+    """
+    return {"beta2": 0.0}
+
+
+def _unit_step(step: Float) -> dict[str, Control]:
+    """Step 1, where the range has it: what the step adds."""
+    return {"unit_step": {"step": 1.0}} if contains(step, 1.0) else {}
 
 
 def _inside(parameter: Float | Choice, tried: Any) -> list[Any]:

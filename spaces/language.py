@@ -70,7 +70,7 @@ language_lstm = Space(
         # 500 epochs (section 1.6). Its stack is AWD-LSTM's: a last layer of 400 units that shares
         # the embedding's weights, weights dropped, averaged SGD at the end. Ours is not: three
         # equal layers, with dropout between them and on the output.
-        "task": partial(Language, "word", vocabulary=10_000, piece=70),
+        "task": partial(Language, "word", vocabulary=10_000, piece=70, full=True),
         "parameters": {
             "hidden_size": 1150,
             "embedding_size": 400,

@@ -103,7 +103,7 @@ mnist_lstm = Space(
             nesterov_lstm=(0.042, 0.002),
         ),
     ],
-    paper={**_PAPER, "task": MNIST},
+    paper={**_PAPER, "task": partial(MNIST, full=True)},
 )
 
 pmnist_lstm = Space(
@@ -126,5 +126,5 @@ pmnist_lstm = Space(
         rmsprop_lstm=(0.199, 0.008),
         nesterov_lstm=(0.286, 0.077),
     ),
-    paper={**_PAPER, "task": partial(MNIST, True)},
+    paper={**_PAPER, "task": partial(MNIST, True, full=True)},
 )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from .sources import Part, data_folder, sha256
+from .sources import VARIABLE, Part, data_folder, sha256
 from .task import IGNORED, Stream, Task
 
 Level = Literal["word", "character"]
@@ -64,6 +64,11 @@ class Language(Task):
             never come.
         piece: tokens that gradients reach back.
         tokens: at most so many to train, and a tenth of that to validate and to test; None for all.
+        full: insist on the Penn Treebank.
+
+    Raises:
+        FileNotFoundError: when data are asked for and the Penn Treebank is not there and insisted
+            on, or is there in part.
     """
 
     direction: Literal["minimize"] = "minimize"
@@ -75,6 +80,7 @@ class Language(Task):
         vocabulary: int = 10_000,
         piece: int = 64,
         tokens: int | None = None,
+        full: bool = False,
     ) -> None:
         if level not in ("word", "character"):
             raise ValueError(f"level must be 'word' or 'character', got {level!r}")
@@ -85,6 +91,7 @@ class Language(Task):
             )
         self.level: Level = level
         self.vocabulary, self.piece, self.tokens = vocabulary, piece, tokens
+        self.full = self.needs_data = full
         self.name = f"language-{level}"
         self.metric = "perplexity" if level == "word" else "bits"
         self.input_size = self.output_size = vocabulary
@@ -95,7 +102,7 @@ class Language(Task):
         """Source, tokens of each split, and the sha256 of their numbers."""
         numbers = self._numbers()
         return {
-            "name": f"{self.name}: {_source(data_folder()).name}",
+            "name": f"{self.name}: {_source(data_folder(), self.full).name}",
             **{part: len(found) for part, found in numbers.items()},
             "sha256": sha256(*numbers.values()),
         }
@@ -133,7 +140,8 @@ class Language(Task):
         return Stream(numbers[:-1], numbers[1:], piece=self.piece)
 
     def _numbers(self) -> dict[Part, NDArray[np.int64]]:
-        return _numbered(_source(data_folder()), self.level, self.vocabulary, self.tokens)
+        source = _source(data_folder(), self.full)
+        return _numbered(source, self.level, self.vocabulary, self.tokens)
 
 
 @cache
@@ -161,10 +169,17 @@ def _tokens(text: str, level: Level, penn: bool) -> list[str]:
 
 
 @cache
-def _source(folder: Path | None) -> Source:
-    if folder is not None and all((folder / name).is_file() for name in PENN.values()):
+def _source(folder: Path | None, full: bool) -> Source:
+    names = PENN.values()
+    missing = [name for name in names if folder is None or not (folder / name).is_file()]
+    if folder is not None and not missing:
         texts = {part: (folder / name).read_text("utf-8") for part, name in PENN.items()}
         return Source("Penn Treebank", texts, penn=True)
+    if full or len(missing) < len(names):
+        raise FileNotFoundError(
+            f"the Penn Treebank lacks {', '.join(missing)}: put Mikolov's preparation of it, "
+            f"{', '.join(names)}, into the folder that --data or {VARIABLE} names"
+        )
     files = sorted(folder.glob("*.txt")) if folder is not None else []
     if files:
         name = ", ".join(file.name for file in files)

@@ -5,6 +5,7 @@ Bottou, Bengio, Haffner, "Gradient-based learning applied to document recognitio
 """
 
 import gzip
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +30,7 @@ class Source:
 
     name: str
     parts: dict[Part, tuple[Bytes, Bytes]]
+    full: bool = False  # whether it is all of MNIST
 
 
 class MNIST(Classification):
@@ -49,6 +51,10 @@ class MNIST(Classification):
         side: of an image in pixels, 28, or 14, 7, 4, 2 with blocks of pixels averaged: shorter
             sequences.
         samples: of each split at most so many, as many of each class; None for all.
+        full: insist on the first source.
+
+    Raises:
+        FileNotFoundError: when data are asked for and no source is there, or only half of one.
     """
 
     input_size = 1
@@ -56,20 +62,26 @@ class MNIST(Classification):
     chance = 0.1
 
     def __init__(
-        self, permuted: bool = False, *, side: int = SIDE, samples: int | None = None
+        self,
+        permuted: bool = False,
+        *,
+        side: int = SIDE,
+        samples: int | None = None,
+        full: bool = False,
     ) -> None:
         if side < 2 or SIDE % side:
             raise ValueError(f"side must be 28, 14, 7, 4 or 2, got {side}")
         if samples is not None and samples < self.output_size:
             raise ValueError(f"samples must be at least one of each class, got {samples}")
         self.permuted, self.side, self.samples = permuted, side, samples
+        self.full = self.needs_data = full
         size = "" if side == SIDE else f"-{side}x{side}"
         self.name = ("permuted-mnist" if permuted else "mnist") + size
 
     @property
     def data(self) -> dict[str, str | int]:
         """Source, sizes, and the sha256 of the images and labels that are used, a byte each."""
-        source = _source(data_folder())
+        source = _source(data_folder(), self.full)
         parts = {part: self._chosen(*source.parts[part]) for part in source.parts}
         return {
             "name": f"{self.name}: {source.name}",
@@ -90,7 +102,7 @@ class MNIST(Classification):
         return self._split("test")
 
     def _split(self, part: Part) -> Split:
-        images, labels = self._chosen(*_source(data_folder()).parts[part])
+        images, labels = self._chosen(*_source(data_folder(), self.full).parts[part])
         block = SIDE // self.side
         pixels = images.reshape(-1, self.side, block, self.side, block).mean((2, 4)) / 255
         sequences = torch.from_numpy(pixels.astype(np.float32)).flatten(1)
@@ -105,11 +117,12 @@ class MNIST(Classification):
 
 
 @cache
-def _source(folder: Path | None) -> Source:
-    found = next(_sources(folder), None)
+def _source(folder: Path | None, full: bool) -> Source:
+    found = next((source for source in _sources(folder) if source.full or not full), None)
     if found is None:
+        few = "`pip install 'momentune[data]'` brings 5,000 of them; for all, "
         raise FileNotFoundError(
-            "no MNIST images: `pip install 'momentune[data]'` brings 5,000 of them; for all, put "
+            f"no {'full set of ' * full}MNIST images: {'' if full else few}put "
             "train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz and "
             "t10k-labels-idx1-ubyte.gz (https://ossci-datasets.s3.amazonaws.com/mnist/), or "
             f"torchvision's MNIST/raw, into the folder that --data or {VARIABLE} names"
@@ -122,8 +135,14 @@ def _sources(folder: Path | None) -> Iterator[Source]:
     if folder is not None:
         train, test = _idx(folder, "train"), _idx(folder, "t10k")
         few = folder / "mnist_train10k.npz"
+        if train and not test:
+            raise FileNotFoundError(
+                f"{folder} has MNIST's training images, but not the test images "
+                "t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte: fetch them too"
+            )
         if test and train:
-            yield Source("60,000 and 10,000 images", _parted(*train, every=12) | {"test": test})
+            parts = _parted(*train, every=12) | {"test": test}
+            yield Source("60,000 and 10,000 images", parts, full=True)
         if test and few.is_file():
             with np.load(few) as held:
                 pool = held["x"], held["y"].astype(np.uint8)
@@ -156,6 +175,9 @@ def _idx(folder: Path, stem: str) -> tuple[Bytes, Bytes] | None:
         found = [_one_of(place / name, place / f"{name}.gz") for name in names]
         if found[0] and found[1]:
             return _read(found[0], 3), _read(found[1], 1)
+        if any(found):
+            there, missing = names if found[0] else names[::-1]
+            raise FileNotFoundError(f"{place} has {there}, but not {missing}: fetch it too")
     return None
 
 
@@ -167,13 +189,17 @@ def _read(path: Path, dimensions: int) -> Bytes:
     """An IDX file: two zeros, 8 for bytes, the number of axes, their sizes, the bytes."""
     content = path.read_bytes()
     if path.suffix == ".gz":
-        content = gzip.decompress(content)
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError) as error:
+            raise ValueError(f"{path} cannot be unpacked ({error}); fetch it again") from error
     if content[:4] != bytes([0, 0, 8, dimensions]):
         raise ValueError(f"{path} is no IDX file of bytes with {dimensions} axes; fetch it again")
     end = 4 + 4 * dimensions
-    return np.frombuffer(content, np.uint8, offset=end).reshape(
-        np.frombuffer(content[4:end], ">i4")
-    )
+    sizes = np.frombuffer(content[4:end].ljust(end - 4, b"\0"), ">i4")
+    if len(content) != end + math.prod(sizes.tolist()):
+        raise ValueError(f"{path} has {len(content)} bytes, not what it announces; fetch it again")
+    return np.frombuffer(content, np.uint8, offset=end).reshape(sizes)
 
 
 def _is_there(module: str) -> bool:

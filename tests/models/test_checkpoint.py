@@ -11,7 +11,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from momentune.models import LSTM, Adding, SequenceClassifier, build, fit
+from momentune.models import (
+    LSTM,
+    Adding,
+    NesterovDTRIV,
+    NesterovLSTM,
+    NesterovRNN,
+    SequenceClassifier,
+    build,
+    fit,
+)
 from momentune.models import checkpoint as checkpoint_module
 
 SETTINGS = {"lr": 0.02, "epochs": 5, "seed": 7, "batch_size": 10, "device": "cpu"}
@@ -138,6 +147,39 @@ def test_a_checkpoint_of_another_network_is_set_aside(network, task, path):
     other = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(8, 2))
     with pytest.warns(UserWarning, match="other settings"):
         assert next(fit(other, task, **SETTINGS, checkpoint=path))["epoch"] == 1
+
+
+def test_a_checkpoint_of_other_data_is_set_aside(network, task, path, monkeypatch):
+    """The same task by name."""
+    list(fit(network(), task, **SETTINGS, checkpoint=path))
+    other = task.data | {"sha256": "1" * 64}
+    monkeypatch.setattr(type(task), "data", property(lambda _: other))
+    with pytest.warns(UserWarning, match="other settings"):
+        assert next(fit(network(), task, **SETTINGS, checkpoint=path))["epoch"] == 1
+
+
+@pytest.mark.parametrize(
+    ("cell", "change"),
+    [
+        (NesterovLSTM, {"drive_bias": "outside"}),
+        (NesterovLSTM, {"restart": 3}),
+        (NesterovLSTM, {"dropout": 0.5}),
+        (NesterovRNN, {"nonlinearity": "relu"}),
+        (NesterovDTRIV, {"orthogonal_map": "cayley"}),
+        (NesterovDTRIV, {"orthogonal_lr": 0.5}),
+        (NesterovDTRIV, {"dropout": 0.5}),
+        (NesterovDTRIV, {"rebase": 5}),
+    ],
+)
+def test_a_checkpoint_of_a_cell_with_other_settings_is_set_aside(task, path, cell, change):
+    """The weights would fit: what differs is in the cell's repr alone."""
+
+    def network(**changes) -> torch.nn.Module:
+        return SequenceClassifier(cell(1, 4, 2, step=0.5, batch_first=True, **changes), 2)
+
+    next(fit(network(), task, **SETTINGS, checkpoint=path))
+    with pytest.warns(UserWarning, match="other settings"):
+        next(fit(network(**change), task, **SETTINGS, checkpoint=path))
 
 
 IMPORTED_ONCE = ["momentune.models", "torch._dynamo"]  # by all that train: seconds each

@@ -41,6 +41,22 @@ def test_the_penn_treebank_is_taken_as_it_is(folder):
     assert tokens(task.test()) == [0, 2, 1]
 
 
+@pytest.mark.parametrize("full", [True, False])
+def test_a_part_of_the_penn_treebank_is_no_text(folder, full):
+    write_penn(folder)
+    (folder / "ptb.train.txt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"lacks ptb\.train\.txt: put"):
+        Language(full=full).train()
+
+
+def test_the_penn_treebank_is_insisted_on(folder):
+    (folder / "other.txt").write_text("not this " * 100)
+    task = Language(full=True)
+    assert task.needs_data
+    with pytest.raises(FileNotFoundError, match=r"lacks ptb\.train\.txt, ptb\.valid\.txt"):
+        task.train()
+
+
 def test_any_text_is_cut_at_its_signs(folder):
     text = "Who's there? Nay, answer me: " * 40
     (folder / "b.txt").write_text(text[: len(text) // 2])

@@ -111,6 +111,41 @@ def test_a_broken_file_is_told(tmp_path, monkeypatch):
         MNIST().test()
 
 
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("kept", [6, 100])
+def test_half_a_file_is_told_by_name(tmp_path, monkeypatch, suffix, kept):
+    write_images(tmp_path, "train", 240)
+    write_images(tmp_path, "t10k", 50, suffix)
+    broken = tmp_path / f"t10k-images-idx3-ubyte{suffix}"
+    broken.write_bytes(broken.read_bytes()[:kept])
+    monkeypatch.setenv("MOMENTUNE_DATA", str(tmp_path))
+    with pytest.raises(ValueError, match=r"t10k-images-idx3-ubyte.*fetch it again"):
+        MNIST().test()
+
+
+@pytest.mark.parametrize("missing", ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"])
+@pytest.mark.parametrize("both", [True, False])
+def test_half_a_set_is_told_and_not_replaced(tmp_path, monkeypatch, missing, both):
+    write_images(tmp_path, "train", 240)
+    write_images(tmp_path, "t10k", 50)
+    for file in tmp_path.glob("t10k*" if both else missing):
+        file.unlink()
+    monkeypatch.setenv("MOMENTUNE_DATA", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=rf"not .*{missing}"):
+        MNIST().train()
+
+
+def test_the_full_set_is_insisted_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("MOMENTUNE_DATA", str(tmp_path))
+    task = MNIST(full=True)
+    assert task.needs_data
+    with pytest.raises(FileNotFoundError, match="no full set of MNIST images: put train-images"):
+        task.train()
+    write_images(tmp_path, "train", 240)
+    write_images(tmp_path, "t10k", 50)
+    assert len(task.test()) == 50
+
+
 @pytest.mark.parametrize("wrong", [{"side": 5}, {"side": 56}, {"side": 1}, {"samples": 9}])
 def test_sizes_out_of_range_are_refused(wrong):
     with pytest.raises(ValueError, match="must be"):

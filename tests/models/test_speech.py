@@ -7,7 +7,7 @@ import torch
 from scipy.io import wavfile
 
 from momentune.models import Speech
-from momentune.models.tasks.speech import FLOOR, log_magnitudes
+from momentune.models.tasks.speech import FLOOR, _samples, log_magnitudes
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_training_frames_have_mean_0_and_variance_1():
     split = Speech(longest=1000).train()
     frames = split.targets[~split.targets[..., 0].isnan()]
     assert frames.mean(0).abs().max() < 0.3  # the first frame of a recording is no target
-    assert Speech().chance == 1.0
+    assert Speech().chance is None  # 1 is what this mean costs here, and not of other voices
 
 
 @pytest.mark.usefixtures("data")
@@ -93,6 +93,37 @@ def test_timit_is_parted_as_it_comes(tmp_path, monkeypatch):
     assert (data["train"], data["validation"], data["test"]) == (36, 4, 1)
     frames = Speech(longest=1000).test().inputs
     assert frames.shape[1] == 1 + (2400 - 256) // 128 - 1
+
+
+def test_names_mean_something_in_timit_only(tmp_path, monkeypatch):
+    """Elsewhere a file may begin with SA, and the data may lie in a folder called test."""
+    folder = tmp_path / "test" / "data"
+    for speaker in "abc":
+        write(folder / speaker / "sad1.wav", 8000)
+    monkeypatch.setenv("MOMENTUNE_DATA", str(folder))
+    data = Speech(longest=1000).data
+    assert (data["train"], data["validation"], data["test"]) == (1, 1, 1)
+
+
+def test_eight_bits_sound_like_sixteen(tmp_path):
+    sound = np.sin(np.arange(2000) / 5) * 0.9
+    wide, narrow = tmp_path / "16.wav", tmp_path / "8.wav"
+    wavfile.write(wide, 8000, (sound * 32767).astype(np.int16))
+    wavfile.write(narrow, 8000, (128 + 127 * sound).round().astype(np.uint8))
+    heard = [_samples(path.read_bytes(), path) for path in (wide, narrow)]
+    np.testing.assert_allclose(heard[1], heard[0], atol=0.02)
+
+
+def test_samples_are_from_all_over(tmp_path, monkeypatch):
+    """Seven takes of each voice, of rising length: four of the seven reach past the fifth."""
+    for speaker in "abc":
+        for take in range(7):
+            write(tmp_path / speaker / f"{take}.wav", 8000, 0.2 + 0.1 * take)
+    monkeypatch.setenv("MOMENTUNE_DATA", str(tmp_path))
+    few, all_ = Speech(longest=1000, samples=4).train(), Speech(longest=1000).train()
+    lengths = [(~split.targets[..., 0].isnan()).sum(1) for split in (few, all_)]
+    assert lengths[0].tolist() == lengths[1][[0, 1, 3, 5]].tolist()
+    assert len(Speech(longest=1000, samples=99).train()) == 7
 
 
 def test_where_no_speech_is_it_says_what_to_fetch(tmp_path, monkeypatch):

@@ -8,7 +8,8 @@ import torch
 from momentune.models.training import predictions
 from momentune.spaces import CATALOGUE, catalogued, check
 from momentune.spaces.family import MOMENTA, STEPS
-from momentune.spaces.space import TRAINING_PARAMETERS
+from momentune.spaces.parameters import contains
+from momentune.spaces.space import TRAINING_PARAMETERS, _encode_control
 
 EVERY = pytest.mark.parametrize("name", CATALOGUE)
 SCALED = [name for name in CATALOGUE if catalogued(name).paper]
@@ -80,7 +81,16 @@ def test_every_momentum_has_its_controls(name):
         elif "restart" in variant.parameters:
             assert variant.controls["no_momentum"] == {"restart": 1}
         else:
-            assert variant.controls["no_memory"] == {"beta2": 0.0}
+            assert variant.controlled("no_memory", {"beta2": 0.5, "step": 1.0}) == {
+                "beta2": 0.0,
+                "step": 1.0,
+            }
+            assert (
+                "input weights hardly learn"
+                in _encode_control(variant.controls["no_memory"])["described"]
+            )
+        if "beta2" not in variant.parameters and contains(variant.parameters["step"], 1.0):
+            assert variant.controls["unit_step"] == {"step": 1.0}
 
 
 @pytest.mark.parametrize("name", ["copying-rnn", "mnist-lstm", "pmnist-lstm", "speech-lstm"])
