@@ -278,7 +278,11 @@ def _run(folder: Path, plan: Plan, loaded: Loaded, address: str | None) -> None:
     except OSError as error:  # a full disk, say: what is written stays, and can be gone on with
         typer.echo(f"stopped: {error}. When that is mended: {going_on}", err=True)
         sys.exit(FAILED)
-    _end(folder, outcome, going_on)
+    try:
+        _end(folder, outcome, going_on)
+    except KeyboardInterrupt:
+        typer.echo(f"interrupted while the report was written; again: {going_on}", err=True)
+        sys.exit(INTERRUPTED)
 
 
 def _end(folder: Path, outcome: Outcome, going_on: str) -> None:

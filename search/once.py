@@ -135,7 +135,8 @@ def train(
     try:
         for metrics in reports:
             trained = True
-            shown = (f"{name} {_short(value)}" for name, value in metrics.items())
+            ordered = {"epoch": metrics["epoch"], **metrics}
+            shown = (f"{name} {_short(value)}" for name, value in ordered.items())
             out.print("  ".join(shown), soft_wrap=True, highlight=False)
         if sample:
             out.print(f"samples: {sample / 'samples.png'}", soft_wrap=True, highlight=False)

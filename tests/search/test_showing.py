@@ -60,7 +60,14 @@ def test_a_report_takes_cards_of_ones_own_and_leaves_a_gallery(momentune, tmp_pa
 def test_the_dashboard_answers_on_this_machine_until_interrupted(tmp_path):
     finished(tmp_path / "one")
     command = [str(Path(sys.executable).parent / "momentune"), "dashboard", "one", "--port", "0"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as served:
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        # a shell's background jobs, and so their children, ignore Ctrl+C otherwise
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as served:
         try:
             line = served.stdout.readline()
             url = next(word for word in line.split() if word.startswith("http://127.0.0.1:"))
