@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: sweep test test-slow check format bench clean
+.PHONY: sweep test test-slow check format bench gallery clean
 
 sweep: $(INSTALLED)            ## Run the default sweep on real data and print where its report is
 	$(BIN)/momentune sweep digits-lstm
@@ -31,6 +31,12 @@ bench: $(INSTALLED)            ## Speed beside named rivals, interleaved, median
 	$(BIN)/python tests/benchmarks/dispatch.py
 	$(BIN)/python tests/benchmarks/driver.py
 	$(BIN)/python tests/benchmarks/report.py
+
+GALLERY := digits-rnn copying-rnn
+
+gallery: $(INSTALLED)          ## Run the gallery's sweeps again, and write their reports into it
+	for space in $(GALLERY); do $(BIN)/momentune sweep $$space --out runs/gallery/$$space && \
+	  $(BIN)/momentune report runs/gallery/$$space --gallery reports/gallery/$$space || exit 1; done
 
 # Type checkers find the namespace through links, because the root's folders are its subpackages.
 build/typing/momentune:
