@@ -143,7 +143,7 @@ def test_files_are_those_of_the_design(finished: Path) -> None:
         "curves.csv", "journal.log", "metrics.jsonl", "plan.json", "report", "trials.csv",
     ]  # fmt: skip
     assert sorted(p.name for p in report.iterdir()) == [
-        "figures", "index.html", "report.md", "tables",
+        ".momentune-report", "figures", "index.html", "report.md", "tables",
     ]  # fmt: skip
     assert {p.stem for p in (report / "figures").glob("*.svg")} == set(CARDS) - {"published"}
     assert {p.stem for p in (report / "tables").glob("card_*.csv")} == {f"card_{c}" for c in CARDS}
