@@ -299,8 +299,10 @@ class TorchCell(RecurrentCell[S], torch.nn.RNNBase):
 def check_sizes(**sizes: Any) -> None:
     """ValueError unless every size is a whole number, at least 1."""
     for name, size in sizes.items():
-        if not isinstance(size, Integral) or size < 1:
-            raise ValueError(f"{name} must be at least 1, a whole number, got {size!r}")
+        if not isinstance(size, Integral):
+            raise ValueError(f"{name} must be a whole number, got {size!r}")
+        if size < 1:
+            raise ValueError(f"{name} must be at least 1, got {size}")
 
 
 def check_count(what: str, **counts: Any) -> None:

@@ -97,7 +97,7 @@ def test_what_is_no_state_of_the_cell_is_refused(how, state):
         (NesterovLSTM, {"restart": None}, "restart must be a number of time steps, or 0, got None"),
         (NesterovLSTM, {"restart": math.nan}, "restart must be a number of time steps.* got nan"),
         (NesterovLSTM, {"restart": math.inf}, "restart must be a number of time steps.* got inf"),
-        (NesterovLSTM, {"hidden_size": 2.5}, "hidden_size must be at least 1, a whole number"),
+        (NesterovLSTM, {"hidden_size": 2.5}, "hidden_size must be a whole number, got 2.5"),
         (NesterovLSTM, {"step": None}, "step must be a positive number, got None"),
         (NesterovDTRIV, {"rebase": math.inf}, "rebase must be a number of optimizer steps.* inf"),
         (RMSPropLSTM, {"beta2": "learned"}, r"beta2 must be in \[0, 1\), got 'learned'"),
