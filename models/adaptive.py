@@ -14,9 +14,10 @@ from zero.
 
 When $\mu^2 < \beta$ the driven part is bounded whatever the input, by Cauchy and Schwarz:
 $|v_t| / \sqrt{m_t} \le s / \sqrt{(1 - \beta)(1 - \mu^2 / \beta)}$, and $s / \sqrt{1 - \beta}$ for
-RMSProp. When $\mu^2 > \beta$ the velocity outlives the mean square: over a silent stretch of k
-steps their ratio grows as $(\mu / \sqrt\beta)^k$, until $\epsilon$ stops it at $10^8 |v|$. Outputs
-stay finite, because gates saturate, but gradients through such a stretch are of no use.
+RMSProp. At $\mu^2 = \beta$ there is no bound either: it can grow as the root of the time. When
+$\mu^2 > \beta$ the velocity outlives the mean square: over a silent stretch of k steps their ratio
+grows as $(\mu / \sqrt\beta)^k$, until $\epsilon$ stops it at $10^8 |v|$. Outputs stay finite,
+because gates saturate, but gradients through such a stretch are of no use.
 """
 
 import math

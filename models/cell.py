@@ -6,6 +6,7 @@ what becomes of the drive on its way there). A member of the family names the tw
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from numbers import Integral, Real
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast, overload
 
 import torch
@@ -295,17 +296,26 @@ class TorchCell(RecurrentCell[S], torch.nn.RNNBase):
         return layers
 
 
-def check_sizes(**sizes: int) -> None:
-    """ValueError unless every size is at least 1."""
+def check_sizes(**sizes: Any) -> None:
+    """ValueError unless every size is a whole number, at least 1."""
     for name, size in sizes.items():
+        if not isinstance(size, Integral):
+            raise ValueError(f"{name} must be a whole number, got {size!r}")
         if size < 1:
             raise ValueError(f"{name} must be at least 1, got {size}")
 
 
-def check_dynamics(*, step: float, **fractions: float) -> None:
+def check_count(what: str, **counts: Any) -> None:
+    """ValueError unless every count is a whole number, or 0."""
+    for name, count in counts.items():
+        if not isinstance(count, Real) or count != count // 1 or count < 0:  # NaN is no other's
+            raise ValueError(f"{name} must be a number of {what}, or 0, got {count!r}")
+
+
+def check_dynamics(*, step: Any, **fractions: Any) -> None:
     """ValueError unless the step is above 0, and every fraction in [0, 1)."""
     for name, value in fractions.items():
-        if not 0 <= value < 1:
-            raise ValueError(f"{name} must be in [0, 1), got {value}")
-    if not 0 < step < float("inf"):
-        raise ValueError(f"step must be a positive number, got {step}")
+        if not isinstance(value, int | float) or not 0 <= value < 1:
+            raise ValueError(f"{name} must be in [0, 1), got {value!r}")
+    if not isinstance(step, int | float) or not 0 < step < float("inf"):
+        raise ValueError(f"step must be a positive number, got {step!r}")

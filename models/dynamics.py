@@ -226,8 +226,9 @@ class Momentum(Velocity[S]):
 class Adam(Dynamics[S]):
     """Momentum over the drive's running root mean square. See `adaptive.py` for its range.
 
-    No setting gives the plain cell back: the drive's size is always divided out. It warns when
-    momentum**2 > beta2, because the driven part is then unbounded.
+    No setting gives the plain cell back: the drive's size is always divided out. It warns unless
+    momentum**2 < beta2, because the driven part is then unbounded; of a learned momentum, it looks
+    at the start alone. In half precision the filter and its state are float32.
 
     Args:
         momentum: in [0, 1), or learned as in `Momentum`.
@@ -249,7 +250,8 @@ class Adam(Dynamics[S]):
         beta2: float,
         **settings: Any,
     ) -> None:
-        check_numbers(momentum=momentum, beta2=beta2, step=step)
+        check_numbers(momentum=momentum, step=step)
+        check_dynamics(beta2=beta2, step=1.0)
         warn_unless_bounded(_start(momentum), beta2, stacklevel=3)
         super().__init__(input_size, hidden_size, num_layers, **settings)
         self._set("momentum", momentum)
@@ -258,25 +260,25 @@ class Adam(Dynamics[S]):
 
     def _zero_memory(self, sequence: Tensor, features: int) -> Memory:
         units = self.recurrence.gates * self.hidden_size
-        zeros = sequence.new_zeros(sequence.shape[1], units)
-        return zeros, zeros
+        return self._at_rest(sequence.new_zeros(sequence.shape[1], units))
 
     def _at_rest(self, zeros: Tensor) -> Memory:
-        return zeros, zeros
+        return _exact(zeros), _exact(zeros)
 
     def _read(
         self, index: int, layer: Layer, sequence: Tensor, start: tuple[Tensor, ...], memory: Memory
     ) -> Read:
-        v, m = memory[0].mT, memory[1].mT
+        v, m = _exact(memory[0]).mT, _exact(memory[1]).mT
         mu, s = self._coefficient("momentum", index), self._coefficient("step", index)
 
         def change(drive: Tensor) -> Tensor:
             nonlocal v, m
+            precision, drive = drive.dtype, _exact(drive)
             if isinstance(mu, Tensor) or isinstance(s, Tensor):
                 drive, v, m = adaptive_loop(drive, v, m, _column(mu), _column(s), self.beta2)
             else:
                 drive, v, m = adaptive(drive, v, m, mu, s, self.beta2)
-            return drive
+            return drive.to(precision)
 
         output, end = driven(self.recurrence, sequence, layer, start, change)
         return output, end, (v.mT, m.mT)
@@ -286,9 +288,9 @@ class Adam(Dynamics[S]):
     ) -> tuple[Tensor, Memory]:
         mu, s = self._coefficient("momentum", index), self._coefficient("step", index)
         y = torch.nn.functional.linear(x, layer.input, layer.input_bias)
-        v, m = memory
-        drive, v, m = adaptive_loop(y[None], v, m, mu, s, self.beta2)
-        return drive[0], (v, m)
+        v, m = map(_exact, memory)
+        drive, v, m = adaptive_loop(_exact(y)[None], v, m, mu, s, self.beta2)
+        return drive[0].to(y.dtype), (v, m)
 
 
 class RMSProp(Adam[S]):
@@ -322,6 +324,11 @@ def _start(coefficient: Coefficient) -> float:
     """The number, or where learning starts."""
     value = parsed(coefficient)
     return value.start if isinstance(value, Learned) else value
+
+
+def _exact(tensor: Tensor) -> Tensor:
+    """At least float32: in half precision the epsilon under the root would be 0."""
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def _column(coefficient: float | Tensor) -> float | Tensor:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from .cell import Memory, Read, S
+from .cell import Memory, Read, S, check_count
 from .dynamics import Velocity, check_numbers
 from .learned import Coefficient
 from .momentum import nesterov_momentum
@@ -59,8 +59,7 @@ class Nesterov(Velocity[S]):
         **settings: Any,
     ) -> None:
         check_numbers(step=step)
-        if restart < 0 or restart != int(restart):
-            raise ValueError(f"restart must be a number of time steps, or 0, got {restart}")
+        check_count("time steps", restart=restart)
         super().__init__(input_size, hidden_size, num_layers, **settings)
         self._set_momentum_on(momentum_on)
         self._set("step", step)

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parametrizations
 
-from .cell import RecurrentCell, S, check_sizes
+from .cell import RecurrentCell, S, check_count, check_sizes
 from .dynamics import Adam, Momentum, RMSProp
 from .nesterov import Nesterov
 from .recurrence import Layer, ModReLURecurrence
@@ -203,8 +203,7 @@ def rotations(size: int) -> Tensor:
 def _check(orthogonal_map: str, rebase: int, orthogonal_lr: float, dropout: float) -> None:
     if orthogonal_map not in MAPS:
         raise ValueError(f"orthogonal_map is one of {', '.join(MAPS)}, got {orthogonal_map!r}")
-    if rebase < 0 or rebase != int(rebase):
-        raise ValueError(f"rebase must be a number of optimizer steps, or 0, got {rebase}")
+    check_count("optimizer steps", rebase=rebase)
     if not 0 < orthogonal_lr < math.inf:
         raise ValueError(f"orthogonal_lr must be a positive number, got {orthogonal_lr}")
     if not 0 <= dropout <= 1:

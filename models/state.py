@@ -9,6 +9,10 @@ rides the fused kernels; in the drive's coordinates, G times as wide, it would n
 same as long as the weights do not change between two pieces of a sequence. Where each unit has a
 momentum or a step of its own, p is in the drive's coordinates, (B, G H); where Nesterov's momentum
 is on the preactivation, p is that, (B, G H).
+
+As W_x comes after p, a state whose gradients are cut still tells W_x of inputs before the cut: what
+is learned is as if the velocity was made anew with the present weights, and not a number that older
+weights have left. In the drive's coordinates nothing reaches past a cut.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -65,7 +65,8 @@ class Stream(Split):
     batch is (rows, piece, ...). The last row is filled up with targets `IGNORED`.
 
     Attributes:
-        piece: time steps in a batch: how far gradients reach back.
+        piece: time steps in a batch: how far gradients reach back. But for those of the input's
+            weights in a cell with momentum, see `state.py`: they hear the carried velocity.
     """
 
     piece: int = 64

@@ -1,10 +1,21 @@
 """A state may come as torch's own cells take it, in every way that a sequence is read."""
 
+import math
+
 import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from momentune.models import DTRIV, LSTMState, MomentumLSTM
+from momentune.models import (
+    DTRIV,
+    LSTMState,
+    MomentumLSTM,
+    NesterovDTRIV,
+    NesterovLSTM,
+    RMSPropLSTM,
+    largest_drive,
+)
+from momentune.models.adaptive import adaptive_loop
 
 T, B, D, H, L = 5, 3, 2, 4, 2
 LENGTHS = torch.tensor([3, 5, 2])
@@ -78,3 +89,52 @@ def test_what_is_no_state_of_the_cell_is_refused(how, state):
         cell(sequence[:, 0] if how == "one" else sequence, given)
     with pytest.raises(TypeError, match=r"got \(Tensor, Tensor\)"):
         cell(torch.randn(T, B, D), LSTMState(h, h))
+
+
+@pytest.mark.parametrize(
+    ("cell", "settings", "message"),
+    [
+        (NesterovLSTM, {"restart": None}, "restart must be a number of time steps, or 0, got None"),
+        (NesterovLSTM, {"restart": math.nan}, "restart must be a number of time steps.* got nan"),
+        (NesterovLSTM, {"restart": math.inf}, "restart must be a number of time steps.* got inf"),
+        (NesterovLSTM, {"hidden_size": 2.5}, "hidden_size must be a whole number, got 2.5"),
+        (NesterovLSTM, {"step": None}, "step must be a positive number, got None"),
+        (NesterovDTRIV, {"rebase": math.inf}, "rebase must be a number of optimizer steps.* inf"),
+        (RMSPropLSTM, {"beta2": "learned"}, r"beta2 must be in \[0, 1\), got 'learned'"),
+    ],
+)
+def test_a_setting_of_a_wrong_kind_is_refused_with_the_rule(cell, settings, message):
+    sizes = {"input_size": D, "hidden_size": H, "step": 0.5}
+    with pytest.raises(ValueError, match=message):
+        cell(**sizes | settings)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("step", [0.5, "learned"])
+def test_half_precision_divides_as_a_whole_one(dtype, step):
+    """Silence and small drives, where a half's epsilon would be 0."""
+    torch.manual_seed(0)
+    cell = RMSPropLSTM(D, H, step=step, beta2=0.9)
+    torch.nn.init.zeros_(cell.bias_ih_l0)
+    sequence = torch.cat([torch.zeros(3, B, D), 1e-3 * torch.randn(T, B, D)])
+    want, _ = cell(sequence)
+    got, state = cell.to(dtype)(sequence.to(dtype))
+    again, _ = cell(sequence.to(dtype), state)
+    assert got.dtype == again.dtype == dtype
+    assert again.isfinite().all()
+    torch.testing.assert_close(got.float(), want, rtol=0.05, atol=0.05)
+    torch.testing.assert_close(
+        torch.stack(cell.unrolled(sequence.to(dtype))[-1].h), got, rtol=0.05, atol=0.05
+    )
+
+
+@pytest.mark.parametrize("beta2", [0.25, 0.26])
+def test_momentum_is_warned_of_where_the_drive_has_no_bound(beta2):
+    """At momentum**2 = beta2 the worst drive grows as the root of the steps."""
+    heard = []
+    for steps in (6, 24):
+        ages = torch.arange(steps, dtype=torch.float64).flip(0)
+        worst = ((0.5 / beta2) ** ages)[:, None]
+        zero = torch.zeros(1).double()
+        heard.append(adaptive_loop(worst, zero, zero, 0.5, 1.0, beta2)[0].abs().max())
+    assert math.isinf(largest_drive(0.5, 1.0, beta2)) == (heard[1] > 1.9 * heard[0])
