@@ -119,19 +119,32 @@ def test_a_training_that_hangs_ends_at_its_timeout(momentune, trivial_file, tmp_
     assert told == {("plain", "COMPLETE", "", "2"), ("fancy", "FAIL", "timeout", "1")}
 
 
+SLOW = """
+from dataclasses import replace
+from pathlib import Path
+from trivial import contenders, descend, trivial
+
+HOLD = Path(__file__).parent / "hold"
+
+def slowly(x, y, *, epochs, seed, test):
+    pause = 5.0 if HOLD.exists() else 0.5
+    yield from descend(x, y, epochs=epochs, seed=seed, test=test, pause=pause)
+
+space = replace(trivial, variants=contenders(slowly))
+"""
+
+
 def slow_file(trivial_file: Path) -> Path:
-    """A space of trials that take half a second an epoch."""
+    """A space of trials that take half a second an epoch; with a file `hold` beside it, five."""
     slow = trivial_file.parent / "slow.py"
-    slow.write_text(
-        "from dataclasses import replace\nfrom trivial import contenders, descend, trivial\n"
-        "space = replace(trivial, variants=contenders(descend, pause=0.5))\n"
-    )
+    slow.write_text(SLOW)
     return slow
 
 
 def started(run: Path, trivial_file: Path) -> subprocess.Popen[str]:
     """A sweep of slow trials that has begun to report."""
     slow = slow_file(trivial_file)
+    (slow.parent / "hold").touch()  # until other commands have looked at it
     command = [str(Path(sys.executable).parent / "momentune"), "sweep", f"{slow}:space"]
     process = subprocess.Popen(
         [*command, *map(str, SMALL), "--out", str(run)],
@@ -162,6 +175,7 @@ def test_an_interrupt_leaves_a_run_that_resumes(momentune, trivial_file, tmp_pat
     states = {row["state"] for row in rows(tmp_path / "X")}
     assert "RUNNING" not in states
     assert (tmp_path / "X/report/index.html").exists()
+    (trivial_file.parent / "hold").unlink()
     assert momentune("resume", tmp_path / "X").returncode == 0
     assert counted(tmp_path / "X") == PLANNED
     assert {row["state"] for row in rows(tmp_path / "X")} <= {"COMPLETE", "PRUNED"}
