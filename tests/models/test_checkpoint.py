@@ -211,7 +211,8 @@ def train(pipe: Connection, path: Path | None) -> None:
         pipe.send((report["epoch"], report["train_loss"], report["validation_loss"]))
 
 
-def test_a_run_killed_again_and_again_reports_what_a_whole_one_does(path):
+def test_a_run_killed_again_and_again_reports_what_a_whole_one_does(path, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # where the processes find `train`
     reports = set()
     for epochs in (3, 10):
         victim = Training(path)
