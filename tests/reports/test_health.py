@@ -163,3 +163,12 @@ def test_a_constant_guess_is_no_better_than_guessing(writer: Any, tests: list[fl
     made.tested("lstm", tests)
     made.tested("momentum_lstm", [0.9] * 3)
     assert [s.split(" is ")[0] for s in found(made, "guessing gives")] == ["lstm"]
+
+
+def test_budgets_are_told_by_what_each_variant_was_planned(writer: Any) -> None:
+    made = writer(trials=3, searches={"lstm": 1, "momentum_lstm": 3})
+    for variant, count in (("lstm", 1), ("momentum_lstm", 2)):
+        for _ in range(count):
+            made.trial(variant, curve=[0.5])
+    told = health.unequal_budgets(load_run(made.path))
+    assert "lstm 1 of 1 and momentum_lstm 2 of 3" in told[0]
