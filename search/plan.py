@@ -50,7 +50,6 @@ class Plan:
         budget: the most that the search may cost, by metric; the variants share it equally.
         batch: of a deterministic sweep, how many trials of a variant hear of the same earlier ones;
             0 where each hears of all that have ended.
-        inherited: the run directories whose trials this one began with.
     """
 
     name: str
@@ -77,7 +76,6 @@ class Plan:
     trial_timeout: float | None = None
     budget: dict[str, float] = field(default_factory=dict)
     batch: int = 0
-    inherited: list[str] = field(default_factory=list)
     format: int = FORMAT
 
     @property
