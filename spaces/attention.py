@@ -119,7 +119,7 @@ _SMALL: Parameters = {
     "heads": 4,
     "layers": 2,
     "dropout": 0.0,
-    "lr": Float(1e-3, 1e-2, log=True),
+    "lr": Float(1e-3, 2e-2, log=True),
     "batch_size": 32,
     "schedule": "cosine",
 }
@@ -135,7 +135,7 @@ copy_attention = Space(
         "Does momentum bring linear attention nearer to softmax attention at repeating what it "
         "read, and is it the momentum or the gain?"
     ),
-    task=partial(Repeat, 24),
+    task=partial(Repeat, 32),
     parameters=_SMALL,
     variants=variants(
         predictor,
@@ -151,8 +151,8 @@ copy_attention = Space(
         },
         adaptive_steps=[0.1, 0.3, 0.6, 0.9, 1.0],
     ),
-    trials=6,
-    epochs=5,
+    trials=8,
+    epochs=8,
     seeds=5,
     paper={
         # As in section 3.2, but on 64,000 words ten times instead of 640,000 once, with Adam
@@ -197,11 +197,11 @@ _ARENA_SIZES: Parameters = {
 listops_attention = Space(
     "listops-attention",
     question="Does momentum help linear attention to work out nested expressions?",
-    task=partial(ListOps, 32, train=3000, held_out=1000),
+    task=partial(ListOps, 32, train=4000, held_out=1000),
     parameters=_SMALL,
     variants=variants(classifier, **_ARENA),
-    trials=6,
-    epochs=4,
+    trials=8,
+    epochs=6,
     seeds=5,
     paper={
         "task": partial(ListOps, 2000, shortest=500, train=96_000, held_out=2000),
@@ -241,8 +241,8 @@ generation_attention = Space(
     task=Generation,
     parameters=_SMALL,
     variants=variants(predictor, **_ARENA),
-    trials=6,
-    epochs=5,
+    trials=8,
+    epochs=8,
     seeds=5,
     paper={
         # As in section 3.2, with Adam instead of RAdam. The authors chose momentum 0.6, step 0.9.
