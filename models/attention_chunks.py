@@ -36,6 +36,14 @@ def chunked(x: Tensor, time: int, size: int = CHUNK) -> Tensor:
     return x.reshape(*x.shape[:time], -1, size, *x.shape[time + 1 :])
 
 
+def key_sums(k: Tensor) -> Tensor:
+    """(B, H, T, D), the sums of k_j over all j <= i."""
+    length = k.shape[2]
+    k = chunked(k, 2)
+    rows = k.new_ones(k.shape[3], k.shape[3]).tril()
+    return (rows @ k + _before(k.sum(3, keepdim=True))).flatten(2, 3)[:, :, :length]
+
+
 def linear_sums(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """(B, H, T, M), the sums of (q_i k_j) v_j over all j <= i.
 
@@ -47,9 +55,7 @@ def linear_sums(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     length = q.shape[2]
     q, k, v = (chunked(x, 2) for x in (q, k, v))
     within = (q @ k.mT).tril() @ v
-    ends = k[:, :, :-1].mT @ v[:, :, :-1]
-    start = ends.new_zeros(*ends.shape[:2], 1, *ends.shape[3:])
-    return (within + q @ torch.cat([start, ends.cumsum(2)], 2)).flatten(2, 3)[:, :, :length]
+    return (within + q @ _before(k.mT @ v)).flatten(2, 3)[:, :, :length]
 
 
 def momentum_sums(q: Tensor, k: Tensor, v: Tensor, momenta: Tensor, real: Tensor | None) -> Tensor:
@@ -65,18 +71,74 @@ def momentum_sums(q: Tensor, k: Tensor, v: Tensor, momenta: Tensor, real: Tensor
     length = q.shape[2]
     q, k, v = (chunked(x, 2, momenta.shape[-1]) for x in (q, k, v))
     fading = Products.apply(momenta)
-    weights = _weights(fading, real)
-    s, p = _starts(k, v, weights[..., -1, :], fading[..., -1, :])
-    within = (q @ k.mT * weights[..., 1:]) @ v
-    before = q @ s[:, :, :-1] + weights[..., :1] * (q @ p[:, :, :-1])
-    return (within + before).flatten(2, 3)[:, :, :length]
+    sums = WeightedSums.apply(q, k, v, _weights(fading, real), fading[..., -1, :])
+    return sums.flatten(2, 3)[:, :, :length]
 
 
 def momentum_total(k: Tensor, v: Tensor, momenta: Tensor, real: Tensor | None) -> Tensor:
     """(B, H, D, M), s after the last token. Arguments are those of `momentum_sums`."""
     k, v = (chunked(x, 2, momenta.shape[-1]) for x in (k, v))
     fading = Products.apply(momenta)
-    return _starts(k, v, _weights(fading, real)[..., -1, :], fading[..., -1, :])[0][:, :, -1]
+    moved = _motion(k, v, _weights(fading, real)[..., -1, :], fading[..., -1, :])
+    return moved[-1].chunk(2, -2)[0]
+
+
+class WeightedSums(torch.autograd.Function):
+    """Sums (B, H, C, K, M) over all earlier tokens, by their weights within a chunk.
+
+    Takes q and k (B, H, C, K, D), v (B, H, C, K, M), W (B or 1, H or 1, C or 1, K, K + 1), and the
+    last row of F. Left to autograd it takes twice as many passes over memory.
+    """
+
+    apply: ClassVar[Callable[..., Tensor]]
+
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, weights: Tensor, fading: Tensor
+    ) -> Tensor:
+        """Within a chunk by W, and from s and p, one above the other, at its start."""
+        similar = q @ k.mT
+        starts = torch.stack(_motion(k, v, weights[..., -1, :], fading)[:-1], 2)
+        ctx.save_for_backward(q, k, v, weights, fading, similar, starts)
+        out = (similar * weights[..., 1:]) @ v
+        return out.add_(_both(q, None, weights[..., 0]) @ starts)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """What reaches s and p at a chunk's end comes from the chunks behind, the last first."""
+        q, k, v, weights, fading, similar, starts = ctx.saved_tensors
+        last = weights[..., -1, :]
+        ends = _motion_back(_both(q, None, weights[..., 0]).mT @ gradient, last, fading)
+        by_pair = gradient @ v.mT
+        by_similar = by_pair * weights[..., 1:]
+        from_starts, from_ends = (x.chunk(2, -1) for x in (gradient @ starts.mT, v @ ends.mT))
+        by_q = by_similar @ k
+        by_q.add_(from_starts[0]).addcmul_(from_starts[1], weights[..., :1])
+        by_k = by_similar.mT @ q
+        by_k.addcmul_(from_ends[0], last[..., 1:, None]).addcmul_(
+            from_ends[1], fading[..., 1:, None]
+        )
+        by_v = (similar * weights[..., 1:]).mT @ gradient
+        by_v.add_(_both(k, last[..., 1:], fading[..., 1:]) @ ends)
+        if not (ctx.needs_input_grad[3] or ctx.needs_input_grad[4]):
+            return by_q, by_k, by_v, None, None
+        first = (q * from_starts[1]).sum(-1, keepdim=True)
+        by_weights = torch.cat([first, by_pair.mul_(similar)], -1)
+        rows = [
+            torch.cat([(starts.chunk(2, -2)[1] * end).sum((-2, -1)).unsqueeze(-1), inner], -1)
+            for end, inner in zip(
+                ends.chunk(2, -2), ((k * x).sum(-1) for x in from_ends), strict=True
+            )
+        ]
+        by_weights[..., -1, :] += rows[0]
+        return (
+            by_q,
+            by_k,
+            by_v,
+            by_weights.sum_to_size(weights.shape),
+            rows[1].sum_to_size(fading.shape),
+        )
 
 
 class Products(torch.autograd.Function):
@@ -108,29 +170,55 @@ class Products(torch.autograd.Function):
         return ((fading[..., 1:].mT @ gradient) * before).sum(-1)
 
 
+def _before(ends: Tensor) -> Tensor:
+    """Sums over the chunks before each, of (B, H, C, ...)."""
+    return torch.cat([torch.zeros_like(ends[:, :, :1]), ends[:, :, :-1].cumsum(2)], 2)
+
+
 def _weights(fading: Tensor, real: Tensor | None) -> Tensor:
     """W from F, (..., K, K + 1): sums over rows up to each, as a product, faster than cumsum."""
     rows = fading.new_ones(fading.shape[-2], fading.shape[-2]).tril()
     return (rows if real is None else rows * real.unsqueeze(-2)) @ fading
 
 
-def _starts(k: Tensor, v: Tensor, weights: Tensor, fading: Tensor) -> tuple[Tensor, Tensor]:
-    """S and p before each chunk and after the last, (B, H, C + 1, D, M), by last rows of W and F.
+def _both(x: Tensor, for_s: Tensor | None, for_p: Tensor) -> Tensor:
+    """(..., K, 2 D): x (..., K, D) as s counts it, and as p does, by factors (..., K)."""
+    first = x if for_s is None else x * for_s.unsqueeze(-1)
+    return torch.cat([first, x * for_p.unsqueeze(-1)], -1)
+
+
+def _motion(k: Tensor, v: Tensor, weights: Tensor, fading: Tensor) -> list[Tensor]:
+    """S above p, (B, H, 2 D, M), before each chunk and after the last.
 
     Args:
         k: (B, H, C, K, D).
         v: (B, H, C, K, M).
-        weights: (..., C or 1, K + 1).
-        fading: likewise.
+        weights: (..., C or 1, K + 1), the last row of W.
+        fading: likewise, of F.
     """
-    rows = torch.stack([weights, fading], -1)  # (..., K + 1, 2)
-    both = (rows[..., 1:, :].unsqueeze(-1) * v.unsqueeze(-2)).flatten(-2)  # (B, H, C, K, 2M)
-    ends = (k.mT @ both).unbind(2)
-    kept = rows[:, :, :, :1].expand(-1, -1, len(ends), -1, -1).unsqueeze(3).unbind(2)
+    ends = _both(k, weights[..., 1:], fading[..., 1:]).mT @ v
     s = p = torch.zeros_like(k[:, :, 0].mT @ v[:, :, 0])
-    starts = [(s, p)]
-    for end, (to_s, to_p) in zip(ends, (each.unbind(-1) for each in kept), strict=True):
-        more_s, more_p = end.chunk(2, -1)
-        s, p = s + more_s + to_s * p, more_p + to_p * p
-        starts.append((s, p))
-    return torch.stack([s for s, _ in starts], 2), torch.stack([p for _, p in starts], 2)
+    moved = [torch.cat([s, p], -2)]
+    for end, to_s, to_p in zip(ends.unbind(2), *_kept(weights, fading, ends), strict=True):
+        more_s, more_p = end.chunk(2, -2)
+        s, p = s + to_s * p + more_s, to_p * p + more_p
+        moved.append(torch.cat([s, p], -2))
+    return moved
+
+
+def _motion_back(by_start: Tensor, weights: Tensor, fading: Tensor) -> Tensor:
+    """Gradients by s above p after each chunk, from those (B, H, C, 2 D, M) by what starts it."""
+    s = p = torch.zeros_like(by_start[:, :, 0].chunk(2, -2)[0])
+    ends = torch.empty_like(by_start)
+    each = zip(by_start.unbind(2), ends.unbind(2), *_kept(weights, fading, ends), strict=True)
+    for start, end, to_s, to_p in reversed(list(each)):
+        end.copy_(torch.cat([s, p], -2))
+        more_s, more_p = start.chunk(2, -2)
+        s, p = s + more_s, to_s * s + to_p * p + more_p
+    return ends
+
+
+def _kept(weights: Tensor, fading: Tensor, ends: Tensor) -> list[tuple[Tensor, ...]]:
+    """For each chunk how much of p at its start is in s and in p at its end, (..., 1, 1)."""
+    chunks = (-1, -1, ends.shape[2])
+    return [x[..., 0].expand(*chunks)[..., None, None].unbind(2) for x in (weights, fading)]

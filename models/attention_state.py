@@ -19,7 +19,8 @@ optimization", 2021. The step forms here are the specification; `attention` comp
 sequences at once.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -63,7 +64,26 @@ class AdaptiveMomentumState(NamedTuple):
 
 def features(x: Tensor) -> Tensor:
     """elu(x) + 1, written so that it stays positive where elu(x) rounds to -1."""
-    return x.clamp(max=0).exp() + x.relu()
+    return Features.apply(x)
+
+
+class Features(torch.autograd.Function):
+    """`features`, whose derivative is the smaller of 1 and what they are."""
+
+    apply: ClassVar[Callable[[Tensor], Tensor]]  # torch leaves it without types
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """An exponential below 0, a straight line above."""
+        phi = x.clamp(max=0).exp_().add_(x.clamp(min=0))
+        ctx.save_for_backward(phi)
+        return phi
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """By the features alone."""
+        phi: Tensor = ctx.saved_tensors[0]
+        return gradient * phi.clamp(max=1)
 
 
 def working(x: Tensor) -> Tensor:
