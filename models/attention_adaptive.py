@@ -34,89 +34,148 @@ def adaptive_momenta(k: Tensor, v: Tensor, delta: float, real: Tensor) -> Tensor
         real: (B or 1, 1, C, K) bool, `chunked` by `CHUNK`.
     """
     change = chunked(_change(k, v, real.flatten(2)[..., : k.shape[2]]), 2, CHUNK)
-    k, v = chunked(k, 2, CHUNK), chunked(v, 2, CHUNK)
-    gram = (k @ k.mT) * (v @ v.mT)
-    p = torch.zeros_like(k[:, :, 0].mT @ v[:, :, 0])
-    momenta = []
-    pieces = (x.unbind(2) for x in (gram, change, k, v, real.expand(k.shape[:4])))
-    for inner, moved, keys, values, here in zip(*pieces, strict=True):
-        mu = AdaptiveScan.apply(_with_start(inner, p, keys, values), moved, here, delta)
-        momenta.append(mu)
-        kept = Products.apply(mu)[..., -1, :, None]
-        p = kept[..., :1, :] * p + keys.mT @ (kept[..., 1:, :] * values)
-    return torch.stack(momenta, 2)
+    return AdaptiveMomenta.apply(chunked(k, 2, CHUNK), chunked(v, 2, CHUNK), change, real, delta)
 
 
-class AdaptiveScan(torch.autograd.Function):
-    """Momenta (B, H, K) of a chunk.
+class AdaptiveMomenta(torch.autograd.Function):
+    """Momenta (B, H, C, K), chunk after chunk.
 
-    Takes its Gram matrix (B, H, K + 1, K + 1) with p at the start in front, the squared norms
-    (B, H, K) of the changes of U, which tokens are real (B, H, K), and delta.
+    Takes k (B, H, C, K, D), v (B, H, C, K, M), the squared norms (B, H, C, K) of the changes of U,
+    which tokens are real (B or 1, 1, C, K), and delta.
     """
 
-    apply: ClassVar[Callable[[Tensor, Tensor, Tensor, float], Tensor]]
+    apply: ClassVar[Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]]
 
     @staticmethod
-    def forward(ctx: Any, gram: Tensor, change: Tensor, real: Tensor, delta: float) -> Tensor:
-        """The loop runs on the host, in numpy: these are few numbers, and its calls are short."""
-        arrays = _scan(
-            gram.flatten(0, 1).permute(1, 2, 0).contiguous().numpy(force=True),
-            change.flatten(0, 1).T.contiguous().numpy(force=True),
-            real.flatten(0, 1).T.contiguous().numpy(force=True),
-            1 - delta,
-        )
-        found = (torch.from_numpy(x).movedim(-1, 0).to(gram.device).contiguous() for x in arrays)
-        mu, size, fading = (x.view(*gram.shape[:2], *x.shape[1:]) for x in found)
+    def forward(
+        ctx: Any, k: Tensor, v: Tensor, change: Tensor, real: Tensor, delta: float
+    ) -> Tensor:
+        """The loop over tokens runs on the host, in numpy: few numbers, and its calls are short."""
+        momenta, sizes = torch.empty_like(change), torch.empty_like(change)
+        roots = (change + TINY) ** 0.25
+        p = torch.zeros_like(k[:, :, 0].mT @ v[:, :, 0])
+        starts = []
+        for c, (keys, values) in enumerate(zip(k.unbind(2), v.unbind(2), strict=True)):
+            starts.append(p)
+            gram = (keys @ keys.mT).mul_(values @ values.mT)
+            cross = ((keys @ p) * values).sum(-1)
+            mu, size = _scan(
+                gram, cross, p.square().sum((-2, -1)), roots[:, :, c], real[:, :, c], 1 - delta
+            )
+            momenta[:, :, c], sizes[:, :, c] = mu, size
+            kept = _until_end(momenta[:, :, c])
+            p = kept[..., :1, :] * p + keys.mT @ (kept[..., 1:, :] * values)
         ctx.delta = delta
-        ctx.save_for_backward(gram, change, real, fading, size)
-        return mu
+        ctx.save_for_backward(k, v, change, real, momenta, sizes, torch.stack(starts, 2))
+        return momenta
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        """Solve (I - J)^T x = gradient, where J_il is dmu_i / dmu_l through the norm of p_{i-1}."""
-        gram, change, real, fading, size = ctx.saved_tensors
-        size = size + TINY
-        root = ((change + TINY) / size) ** 0.25
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """From the last chunk to the first, each by one triangular solve; see `_by_chunk`."""
+        k, v, change, real, momenta, sizes, starts = ctx.saved_tensors
+        sizes, change = sizes + TINY, change + TINY
+        root = (change / sizes) ** 0.25
         free = real & ((1 - root).square() < 1 - ctx.delta)
         slope = ((1 - root) * root / 2).where(free, 0.0)
-        by_size, by_change = slope / size, -slope / (change + TINY)
-        inner = fading @ gram @ fading.mT  # of p_{i-1} and p_{l-1}
-        # p_{i-1} moves by F_{i-1,l} p_{l-1} with mu_l
-        jacobian = 2 * by_size.unsqueeze(-1) * fading[..., 1:] * inner
-        eye = torch.eye(jacobian.shape[-1], dtype=gram.dtype, device=gram.device)
-        solved = torch.linalg.solve_triangular(
-            (eye - jacobian).mT, gradient.unsqueeze(-1), upper=True, unitriangular=True
-        )
-        weighted = solved * by_size.unsqueeze(-1) * fading
-        return fading.mT @ weighted, solved.squeeze(-1) * by_change, None, None
+        by_size, by_change = slope / sizes, -slope / change
+        by_k, by_v, solved = torch.empty_like(k), torch.empty_like(v), torch.empty_like(change)
+        by_p = torch.zeros_like(starts[:, :, 0])
+        pieces = (k, v, momenta, by_size, starts, gradient, by_k, by_v, solved)
+        for piece in reversed(list(zip(*(x.unbind(2) for x in pieces), strict=True))):
+            by_p = _chunk_back(by_p, *piece)
+        return by_k, by_v, solved * by_change, None, None
+
+
+def _chunk_back(
+    by_end: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mu: Tensor,
+    by_size: Tensor,
+    p: Tensor,
+    gradient: Tensor,
+    by_k: Tensor,
+    by_v: Tensor,
+    solved: Tensor,
+) -> Tensor:
+    """Gradients of one chunk, written into by_k, by_v and solved; returns that by p at its start.
+
+    Solves (I - J)^T x = gradient, where J_il is dmu_i / dmu_l through the norm of p_{i-1}.
+    """
+    fading = Products.apply(mu)
+    last, fading = fading[..., -1, :], _shifted(fading)
+    kk, vv = k @ k.mT, v @ v.mT
+    both = torch.cat([p, by_end], -1)
+    kp, ke = (k @ both).chunk(2, -1)
+    kp, ke = k @ p, k @ by_end
+    gram = _with_start(kk * vv, (kp * v).sum(-1, keepdim=True), (p * p).sum((-2, -1)))
+    by_last = torch.cat([(p * by_end).sum((-2, -1)).unsqueeze(-1), (ke * v).sum(-1)], -1)
+    gradient = gradient + (fading @ by_last.unsqueeze(-1)).squeeze(-1) * last[..., 1:]
+    half = fading @ gram
+    # p_{i-1} moves by F_{i-1,l} p_{l-1} with mu_l
+    jacobian = (2 * by_size.unsqueeze(-1)) * fading[..., 1:] * (half @ fading.mT)
+    eye = torch.eye(jacobian.shape[-1], dtype=gram.dtype, device=gram.device)
+    x = torch.linalg.solve_triangular(
+        (eye - jacobian).mT, gradient.unsqueeze(-1), upper=True, unitriangular=True
+    )
+    solved.copy_(x.squeeze(-1))
+    by_gram = fading.mT @ (x * by_size.unsqueeze(-1) * fading)
+    own, cross, inner = by_gram[..., :1, :1], by_gram[..., 1:, :1], by_gram[..., 1:, 1:]
+    kept = last[..., 1:, None]
+    cv, fv = 2 * cross * v, kept * v
+    by_k.copy_(2 * (inner * vv) @ k + cv @ p.mT + fv @ by_end.mT)
+    by_v.copy_(2 * (inner * kk) @ v + 2 * cross * kp + kept * ke)
+    return 2 * own * p + k.mT @ cv + last[..., :1, None] * by_end
 
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def _scan(gram: Array, change: Array, real: Array, cap: float) -> tuple[Array, Array, Array]:
-    """Momenta (K, N), squared norms of p before each token (K, N), and p's row of F (K, K + 1, N).
+def _scan(
+    gram: Tensor, cross: Tensor, size: Tensor, roots: Tensor, real: Tensor, cap: float
+) -> tuple[Tensor, Tensor]:
+    """Momenta (B, H, K) and squared norms of p before each token, of one chunk.
 
-    Of N heads: their Gram matrices (K + 1, K + 1, N), changes (K, N), which tokens are real.
+    Args:
+        gram: (B, H, K, K), products of the tokens' U.
+        cross: (B, H, K), their products with p at the start; overwritten.
+        size: (B, H), the squared norm of p at the start.
+        roots: (B, H, K), fourth roots of the squared norms of changes of U.
+        real: (B or 1, 1, K) bool.
+        cap: the largest momentum.
     """
-    fading = np.zeros_like(gram[1:])
-    fading[0, 0] = 1
-    momenta, sizes = np.empty_like(change), np.empty_like(change)
-    roots = np.sqrt(np.sqrt(change + TINY))
-    size = gram[0, 0]
-    for i, (root, mu, there) in enumerate(zip(roots, momenta, real, strict=True)):
-        sizes[i] = size
-        np.square(1 - root / np.sqrt(np.sqrt(size + TINY)), out=mu)
-        np.minimum(mu, cap, out=mu)
-        mu[~there] = 1
-        if i + 1 < len(roots):
-            row, past = fading[i, : i + 1], gram[i + 1, : i + 1]
-            cross = np.einsum("jn,jn->n", row, past)
-            size = np.maximum(mu * (mu * size + 2 * cross) + gram[i + 1, i + 1], 0)
-            np.multiply(row, mu, out=fading[i + 1, : i + 1])
-            fading[i + 1, i + 1] = 1
-    return momenta, sizes, fading
+    where, device = roots.shape, gram.device
+    tensors = (gram, cross, size, roots, real.expand(where))
+    g, c, s, r, here = (x.flatten(0, 1).numpy(force=True) for x in tensors)
+    momenta, sizes = np.empty_like(r), np.empty_like(r)
+    skips = None if here.all() else ~here
+    for i in range(r.shape[1]):
+        sizes[:, i] = s
+        mu = np.minimum(np.square(1 - r[:, i] / np.sqrt(np.sqrt(s + TINY))), cap)
+        if skips is not None:
+            mu[skips[:, i]] = 1
+        momenta[:, i] = mu
+        s = np.maximum(mu * (mu * s + 2 * c[:, i]) + g[:, i, i], 0)
+        rest = c[:, i + 1 :]
+        rest *= mu[:, None]
+        rest += g[:, i, i + 1 :]
+    mu, size = (torch.from_numpy(x).to(device).view(where) for x in (momenta, sizes))
+    return mu, size
+
+
+def _until_end(mu: Tensor) -> Tensor:
+    """(..., K + 1, 1), what is left at the end of p from before the chunk, and of each token."""
+    left = torch.cat([mu, torch.ones_like(mu[..., :1])], -1)
+    return left.flip(-1).cumprod(-1).flip(-1).unsqueeze(-1)
+
+
+def _shifted(fading: Tensor) -> Tensor:
+    """F of the tokens before: a chunk's first row is its start."""
+    before = torch.zeros_like(fading)
+    before[..., 1:, :] = fading[..., :-1, :]
+    before[..., 0, 0] = 1
+    return before
 
 
 def _change(k: Tensor, v: Tensor, real: Tensor) -> Tensor:
@@ -146,8 +205,7 @@ def _square(x: Tensor) -> Tensor:
     return (x * x).sum(-1)
 
 
-def _with_start(gram: Tensor, p: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """The Gram matrix (B, H, K + 1, K + 1) of p (B, H, D, M) and the outer products."""
-    cross = ((k @ p) * v).sum(-1, keepdim=True)  # (B, H, K, 1)
-    own = (p * p).sum((-2, -1))[..., None, None]
-    return torch.cat([torch.cat([own, cross.mT], -1), torch.cat([cross, gram], -1)], -2)
+def _with_start(gram: Tensor, cross: Tensor, own: Tensor) -> Tensor:
+    """The Gram matrix (B, H, K + 1, K + 1) of p, by its products, and the outer products."""
+    first = torch.cat([own[..., None, None], cross.mT], -1)
+    return torch.cat([first, torch.cat([cross, gram], -1)], -2)
