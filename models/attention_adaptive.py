@@ -51,82 +51,95 @@ class AdaptiveMomenta(torch.autograd.Function):
         ctx: Any, k: Tensor, v: Tensor, change: Tensor, real: Tensor, delta: float
     ) -> Tensor:
         """The loop over tokens runs on the host, in numpy: few numbers, and its calls are short."""
-        momenta, sizes = torch.empty_like(change), torch.empty_like(change)
+        kk, vv = k @ k.mT, v @ v.mT
         roots = (change + TINY) ** 0.25
         p = torch.zeros_like(k[:, :, 0].mT @ v[:, :, 0])
-        starts = []
-        for c, (keys, values) in enumerate(zip(k.unbind(2), v.unbind(2), strict=True)):
-            starts.append(p)
-            gram = (keys @ keys.mT).mul_(values @ values.mT)
+        momenta, sizes, starts = [], [], []
+        pieces = k, v, kk * vv, roots, real.expand(change.shape)
+        for keys, values, gram, root, here in zip(*(x.unbind(2) for x in pieces), strict=True):
             cross = ((keys @ p) * values).sum(-1)
-            mu, size = _scan(
-                gram, cross, p.square().sum((-2, -1)), roots[:, :, c], real[:, :, c], 1 - delta
-            )
-            momenta[:, :, c], sizes[:, :, c] = mu, size
-            kept = _until_end(momenta[:, :, c])
-            p = kept[..., :1, :] * p + keys.mT @ (kept[..., 1:, :] * values)
+            mu, size, kept = _scan(gram, cross, (p * p).sum((-2, -1)), root, here, 1 - delta)
+            for found, new in ((momenta, mu), (sizes, size), (starts, p)):
+                found.append(new)
+            p = torch.addcmul(keys.mT @ (kept[..., 1:, :] * values), p, kept[..., :1, :])
+        stacked = (torch.stack(x, 2) for x in (momenta, sizes, starts))
+        momenta_, sizes_, starts_ = stacked
         ctx.delta = delta
-        ctx.save_for_backward(k, v, change, real, momenta, sizes, torch.stack(starts, 2))
-        return momenta
+        ctx.save_for_backward(k, v, kk, vv, change, real, momenta_, sizes_, starts_)
+        return momenta_
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """From the last chunk to the first, each by one triangular solve; see `_by_chunk`."""
-        k, v, change, real, momenta, sizes, starts = ctx.saved_tensors
-        sizes, change = sizes + TINY, change + TINY
-        root = (change / sizes) ** 0.25
-        free = real & ((1 - root).square() < 1 - ctx.delta)
-        slope = ((1 - root) * root / 2).where(free, 0.0)
-        by_size, by_change = slope / sizes, -slope / change
-        by_k, by_v, solved = torch.empty_like(k), torch.empty_like(v), torch.empty_like(change)
-        by_p = torch.zeros_like(starts[:, :, 0])
-        pieces = (k, v, momenta, by_size, starts, gradient, by_k, by_v, solved)
-        for piece in reversed(list(zip(*(x.unbind(2) for x in pieces), strict=True))):
-            by_p = _chunk_back(by_p, *piece)
-        return by_k, by_v, solved * by_change, None, None
+        """Solve (I - J)^T x = gradient, where J_il is dmu_i / dmu_l through the norm of p_{i-1}.
+
+        The gradient by mu has a part y through p at a chunk's end, which is known when the chunks
+        behind are done; x is linear in it.
+        """
+        k, v, kk, vv, change, real, momenta, sizes, p = ctx.saved_tensors
+        by_size, by_change = _slopes(change + TINY, sizes + TINY, real, 1 - ctx.delta)
+        fading = Products.apply(momenta)
+        last, fading = fading[..., -1, :], _before(fading)
+        kp = k @ p
+        gram = _with_start(kk * vv, (kp * v).sum(-1, keepdim=True), (p * p).sum((-2, -1)))
+        scaled = by_size.unsqueeze(-1) * fading
+        # p_{i-1} moves by F_{i-1,l} p_{l-1} with mu_l
+        jacobian = (scaled @ gram @ fading.mT).mul_(fading[..., 1:]).mul_(-2)
+        jacobian.diagonal(dim1=-2, dim2=-1).fill_(1)
+        through_end = last[..., 1:, None] * fading
+        solved = torch.linalg.solve_triangular(
+            jacobian.mT,
+            torch.cat([gradient.unsqueeze(-1), through_end], -1),
+            upper=True,
+            unitriangular=True,
+        )
+        # by p at the start, and half by its products: 2 F^T diag(x by_size) F_0
+        by_products = (2 * fading[..., :1] * scaled).mT @ solved
+        ends, y = _back_through_chunks(k, v, p, last[..., 0], by_products)
+        x = solved[..., :1] + solved[..., 1:] @ y
+        by_gram = fading.mT @ (x * scaled)
+        ends_, crossed = k @ ends, 2 * by_gram[..., 1:, :1]
+        kept, inner = last[..., 1:, None], by_gram[..., 1:, 1:]
+        by_k = ((2 * inner * vv) @ k) + (crossed * v) @ p.mT + (kept * v) @ ends.mT
+        by_v = ((2 * inner * kk) @ v).addcmul_(crossed, kp).addcmul_(kept, ends_)
+        return by_k, by_v, x.squeeze(-1) * by_change, None, None
 
 
-def _chunk_back(
-    by_end: Tensor,
-    k: Tensor,
-    v: Tensor,
-    mu: Tensor,
-    by_size: Tensor,
-    p: Tensor,
-    gradient: Tensor,
-    by_k: Tensor,
-    by_v: Tensor,
-    solved: Tensor,
-) -> Tensor:
-    """Gradients of one chunk, written into by_k, by_v and solved; returns that by p at its start.
+def _slopes(change: Tensor, sizes: Tensor, real: Tensor, cap: float) -> tuple[Tensor, Tensor]:
+    """Derivatives of momenta by the squared norms of p and of the change of U."""
+    root = (change / sizes) ** 0.25
+    free = real & ((1 - root).square() < cap)
+    slope = ((1 - root) * root / 2).where(free, 0.0)
+    return slope / sizes, -slope / change
 
-    Solves (I - J)^T x = gradient, where J_il is dmu_i / dmu_l through the norm of p_{i-1}.
+
+def _back_through_chunks(
+    k: Tensor, v: Tensor, p: Tensor, kept: Tensor, by_products: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradients by p after each chunk (B, H, C, D, M), and their products with what makes it.
+
+    Args:
+        k: (B, H, C, K, D).
+        v: (B, H, C, K, M).
+        p: (B, H, C, D, M), before each chunk.
+        kept: (B, H, C), how much of it is left after the chunk.
+        by_products: (B, H, C, K + 1, K + 2), gradients by products of p before the chunk with
+            itself and with all U, first what does not depend on the products y, then by y.
     """
-    fading = Products.apply(mu)
-    last, fading = fading[..., -1, :], _shifted(fading)
-    kk, vv = k @ k.mT, v @ v.mT
-    both = torch.cat([p, by_end], -1)
-    kp, ke = (k @ both).chunk(2, -1)
-    kp, ke = k @ p, k @ by_end
-    gram = _with_start(kk * vv, (kp * v).sum(-1, keepdim=True), (p * p).sum((-2, -1)))
-    by_last = torch.cat([(p * by_end).sum((-2, -1)).unsqueeze(-1), (ke * v).sum(-1)], -1)
-    gradient = gradient + (fading @ by_last.unsqueeze(-1)).squeeze(-1) * last[..., 1:]
-    half = fading @ gram
-    # p_{i-1} moves by F_{i-1,l} p_{l-1} with mu_l
-    jacobian = (2 * by_size.unsqueeze(-1)) * fading[..., 1:] * (half @ fading.mT)
-    eye = torch.eye(jacobian.shape[-1], dtype=gram.dtype, device=gram.device)
-    x = torch.linalg.solve_triangular(
-        (eye - jacobian).mT, gradient.unsqueeze(-1), upper=True, unitriangular=True
-    )
-    solved.copy_(x.squeeze(-1))
-    by_gram = fading.mT @ (x * by_size.unsqueeze(-1) * fading)
-    own, cross, inner = by_gram[..., :1, :1], by_gram[..., 1:, :1], by_gram[..., 1:, 1:]
-    kept = last[..., 1:, None]
-    cv, fv = 2 * cross * v, kept * v
-    by_k.copy_(2 * (inner * vv) @ k + cv @ p.mT + fv @ by_end.mT)
-    by_v.copy_(2 * (inner * kk) @ v + 2 * cross * kp + kept * ke)
-    return 2 * own * p + k.mT @ cv + last[..., :1, None] * by_end
+    end = torch.zeros_like(p[:, :, 0])
+    ends, products = [], []
+    pieces = k, v, p, kept[..., None, None], by_products
+    for keys, values, start, left, by in reversed(
+        list(zip(*(x.unbind(2) for x in pieces), strict=True))
+    ):
+        own = (start * end).sum((-2, -1), keepdim=True)
+        y = torch.cat([own, ((keys @ end) * values).sum(-1, keepdim=True)], -2)
+        ends.append(end)
+        products.append(y)
+        back = by[..., :1] + by[..., 1:] @ y
+        end = torch.addcmul(keys.mT @ (back[..., 1:, :] * values), end, left)
+        end.addcmul_(start, back[..., :1, :])
+    return torch.stack(ends[::-1], 2), torch.stack(products[::-1], 2)
 
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -134,20 +147,21 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 def _scan(
     gram: Tensor, cross: Tensor, size: Tensor, roots: Tensor, real: Tensor, cap: float
-) -> tuple[Tensor, Tensor]:
-    """Momenta (B, H, K) and squared norms of p before each token, of one chunk.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One chunk's momenta and squared norms of p before each token, (B, H, K) both.
+
+    And what is left at its end of p from before it, and of each token, (B, H, K + 1, 1).
 
     Args:
-        gram: (B, H, K, K), products of the tokens' U.
+        gram: (B, H, K, K), products of the tokens' U; overwritten.
         cross: (B, H, K), their products with p at the start; overwritten.
         size: (B, H), the squared norm of p at the start.
         roots: (B, H, K), fourth roots of the squared norms of changes of U.
-        real: (B or 1, 1, K) bool.
+        real: (B, H, K) bool.
         cap: the largest momentum.
     """
     where, device = roots.shape, gram.device
-    tensors = (gram, cross, size, roots, real.expand(where))
-    g, c, s, r, here = (x.flatten(0, 1).numpy(force=True) for x in tensors)
+    g, c, s, r, here = (x.flatten(0, 1).numpy(force=True) for x in (gram, cross, size, roots, real))
     momenta, sizes = np.empty_like(r), np.empty_like(r)
     skips = None if here.all() else ~here
     for i in range(r.shape[1]):
@@ -160,17 +174,14 @@ def _scan(
         rest = c[:, i + 1 :]
         rest *= mu[:, None]
         rest += g[:, i, i + 1 :]
-    mu, size = (torch.from_numpy(x).to(device).view(where) for x in (momenta, sizes))
-    return mu, size
+    kept = np.ones((len(r), r.shape[1] + 1, 1), r.dtype)
+    np.cumprod(momenta[:, ::-1], 1, out=kept[:, -2::-1, 0])
+    found = (torch.from_numpy(x).to(device) for x in (momenta, sizes, kept))
+    mu, size, left = (x.view(*where[:2], *x.shape[1:]) for x in found)
+    return mu, size, left
 
 
-def _until_end(mu: Tensor) -> Tensor:
-    """(..., K + 1, 1), what is left at the end of p from before the chunk, and of each token."""
-    left = torch.cat([mu, torch.ones_like(mu[..., :1])], -1)
-    return left.flip(-1).cumprod(-1).flip(-1).unsqueeze(-1)
-
-
-def _shifted(fading: Tensor) -> Tensor:
+def _before(fading: Tensor) -> Tensor:
     """F of the tokens before: a chunk's first row is its start."""
     before = torch.zeros_like(fading)
     before[..., 1:, :] = fading[..., :-1, :]

@@ -79,8 +79,7 @@ def momentum_total(k: Tensor, v: Tensor, momenta: Tensor, real: Tensor | None) -
     """(B, H, D, M), s after the last token. Arguments are those of `momentum_sums`."""
     k, v = (chunked(x, 2, momenta.shape[-1]) for x in (k, v))
     fading = Products.apply(momenta)
-    moved = _motion(k, v, _weights(fading, real)[..., -1, :], fading[..., -1, :])
-    return moved[-1].chunk(2, -2)[0]
+    return _motion(k, v, _weights(fading, real)[..., -1, :], fading[..., -1, :])[2]
 
 
 class WeightedSums(torch.autograd.Function):
@@ -96,49 +95,40 @@ class WeightedSums(torch.autograd.Function):
     def forward(
         ctx: Any, q: Tensor, k: Tensor, v: Tensor, weights: Tensor, fading: Tensor
     ) -> Tensor:
-        """Within a chunk by W, and from s and p, one above the other, at its start."""
+        """Within a chunk by W, and from s and p at its start."""
         similar = q @ k.mT
-        starts = torch.stack(_motion(k, v, weights[..., -1, :], fading)[:-1], 2)
-        ctx.save_for_backward(q, k, v, weights, fading, similar, starts)
+        s, p = _motion(k, v, weights[..., -1, :], fading)[:2]
+        ctx.save_for_backward(q, k, v, weights, fading, similar, s, p)
         out = (similar * weights[..., 1:]) @ v
-        return out.add_(_both(q, None, weights[..., 0]) @ starts)
+        _add_product(out, q, s)
+        return _add_product(out, q * weights[..., :1], p)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """What reaches s and p at a chunk's end comes from the chunks behind, the last first."""
-        q, k, v, weights, fading, similar, starts = ctx.saved_tensors
-        last = weights[..., -1, :]
-        ends = _motion_back(_both(q, None, weights[..., 0]).mT @ gradient, last, fading)
+        q, k, v, weights, fading, similar, s, p = ctx.saved_tensors
+        last, first = weights[..., -1, :], weights[..., :1]
+        by_s, by_p = _motion_back(q, first, gradient, last, fading)
         by_pair = gradient @ v.mT
         by_similar = by_pair * weights[..., 1:]
-        from_starts, from_ends = (x.chunk(2, -1) for x in (gradient @ starts.mT, v @ ends.mT))
-        by_q = by_similar @ k
-        by_q.add_(from_starts[0]).addcmul_(from_starts[1], weights[..., :1])
-        by_k = by_similar.mT @ q
-        by_k.addcmul_(from_ends[0], last[..., 1:, None]).addcmul_(
-            from_ends[1], fading[..., 1:, None]
-        )
-        by_v = (similar * weights[..., 1:]).mT @ gradient
-        by_v.add_(_both(k, last[..., 1:], fading[..., 1:]) @ ends)
-        if not (ctx.needs_input_grad[3] or ctx.needs_input_grad[4]):
+        by_first, to_s, to_p = gradient @ p.mT, v @ by_s.mT, v @ by_p.mT
+        by_q = _add_product(by_similar @ k, gradient, s.mT).addcmul_(by_first, first)
+        by_k = (by_similar.mT @ q).addcmul_(to_s, last[..., 1:, None])
+        by_k.addcmul_(to_p, fading[..., 1:, None])
+        by_v = torch.mul(similar, weights[..., 1:], out=by_similar).mT @ gradient
+        _add_product(by_v, k * last[..., 1:, None], by_s)
+        _add_product(by_v, k * fading[..., 1:, None], by_p)
+        if not any(ctx.needs_input_grad[3:]):
             return by_q, by_k, by_v, None, None
-        first = (q * from_starts[1]).sum(-1, keepdim=True)
-        by_weights = torch.cat([first, by_pair.mul_(similar)], -1)
-        rows = [
-            torch.cat([(starts.chunk(2, -2)[1] * end).sum((-2, -1)).unsqueeze(-1), inner], -1)
-            for end, inner in zip(
-                ends.chunk(2, -2), ((k * x).sum(-1) for x in from_ends), strict=True
-            )
-        ]
-        by_weights[..., -1, :] += rows[0]
-        return (
-            by_q,
-            by_k,
-            by_v,
-            by_weights.sum_to_size(weights.shape),
-            rows[1].sum_to_size(fading.shape),
+        by_weights = torch.cat([_dot(q, by_first)[..., None], by_pair.mul_(similar)], -1)
+        by_weights[..., -1, 1:] += _dot(k, to_s)
+        by_weights[..., -1, 0] += (p * by_s).sum((-2, -1))
+        by_fading = torch.cat([(p * by_p).sum((-2, -1))[..., None], _dot(k, to_p)], -1)
+        by_weights, by_fading = (
+            x.sum_to_size(of.shape) for x, of in ((by_weights, weights), (by_fading, fading))
         )
+        return by_q, by_k, by_v, by_weights, by_fading
 
 
 class Products(torch.autograd.Function):
@@ -181,14 +171,8 @@ def _weights(fading: Tensor, real: Tensor | None) -> Tensor:
     return (rows if real is None else rows * real.unsqueeze(-2)) @ fading
 
 
-def _both(x: Tensor, for_s: Tensor | None, for_p: Tensor) -> Tensor:
-    """(..., K, 2 D): x (..., K, D) as s counts it, and as p does, by factors (..., K)."""
-    first = x if for_s is None else x * for_s.unsqueeze(-1)
-    return torch.cat([first, x * for_p.unsqueeze(-1)], -1)
-
-
-def _motion(k: Tensor, v: Tensor, weights: Tensor, fading: Tensor) -> list[Tensor]:
-    """S above p, (B, H, 2 D, M), before each chunk and after the last.
+def _motion(k: Tensor, v: Tensor, weights: Tensor, fading: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """S and p before each chunk, (B, H, C, D, M) both, and s after the last, (B, H, D, M).
 
     Args:
         k: (B, H, C, K, D).
@@ -196,29 +180,43 @@ def _motion(k: Tensor, v: Tensor, weights: Tensor, fading: Tensor) -> list[Tenso
         weights: (..., C or 1, K + 1), the last row of W.
         fading: likewise, of F.
     """
-    ends = _both(k, weights[..., 1:], fading[..., 1:]).mT @ v
-    s = p = torch.zeros_like(k[:, :, 0].mT @ v[:, :, 0])
-    moved = [torch.cat([s, p], -2)]
-    for end, to_s, to_p in zip(ends.unbind(2), *_kept(weights, fading, ends), strict=True):
-        more_s, more_p = end.chunk(2, -2)
-        s, p = s + to_s * p + more_s, to_p * p + more_p
-        moved.append(torch.cat([s, p], -2))
-    return moved
+    more_s = (k * weights[..., 1:, None]).mT @ v
+    more_p = (k * fading[..., 1:, None]).mT @ v
+    s, p = torch.zeros_like(more_s[:, :, 0]), torch.zeros_like(more_s[:, :, 0])
+    all_s, all_p = [], []
+    pieces = more_s.unbind(2), more_p.unbind(2), *_kept(weights, fading, more_s.shape[2])
+    for to_s, to_p, s_of_p, p_of_p in zip(*pieces, strict=True):
+        all_s.append(s)
+        all_p.append(p)
+        s, p = torch.addcmul(s + to_s, p, s_of_p), torch.addcmul(to_p, p, p_of_p)
+    return torch.stack(all_s, 2), torch.stack(all_p, 2), s
 
 
-def _motion_back(by_start: Tensor, weights: Tensor, fading: Tensor) -> Tensor:
-    """Gradients by s above p after each chunk, from those (B, H, C, 2 D, M) by what starts it."""
-    s = p = torch.zeros_like(by_start[:, :, 0].chunk(2, -2)[0])
-    ends = torch.empty_like(by_start)
-    each = zip(by_start.unbind(2), ends.unbind(2), *_kept(weights, fading, ends), strict=True)
-    for start, end, to_s, to_p in reversed(list(each)):
-        end.copy_(torch.cat([s, p], -2))
-        more_s, more_p = start.chunk(2, -2)
-        s, p = s + more_s, to_s * s + to_p * p + more_p
-    return ends
+def _motion_back(
+    q: Tensor, first: Tensor, gradient: Tensor, weights: Tensor, fading: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradients by s and p after each chunk, (B, H, C, D, M) both, as queries there read them."""
+    more_s, more_p = q.mT @ gradient, (q * first).mT @ gradient
+    s, p = torch.zeros_like(more_s[:, :, 0]), torch.zeros_like(more_s[:, :, 0])
+    all_s, all_p = [], []
+    pieces = more_s.unbind(2), more_p.unbind(2), *_kept(weights, fading, more_s.shape[2])
+    for to_s, to_p, s_of_p, p_of_p in zip(*(reversed(x) for x in pieces), strict=True):
+        all_s.append(s)
+        all_p.append(p)
+        s, p = s + to_s, torch.addcmul(to_p, p, p_of_p).addcmul_(s, s_of_p)
+    return torch.stack(all_s[::-1], 2), torch.stack(all_p[::-1], 2)
 
 
-def _kept(weights: Tensor, fading: Tensor, ends: Tensor) -> list[tuple[Tensor, ...]]:
+def _kept(weights: Tensor, fading: Tensor, chunks: int) -> list[tuple[Tensor, ...]]:
     """For each chunk how much of p at its start is in s and in p at its end, (..., 1, 1)."""
-    chunks = (-1, -1, ends.shape[2])
-    return [x[..., 0].expand(*chunks)[..., None, None].unbind(2) for x in (weights, fading)]
+    return [x[..., 0].expand(-1, -1, chunks)[..., None, None].unbind(2) for x in (weights, fading)]
+
+
+def _add_product(out: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Add a b to out (..., K, M), in place."""
+    out.flatten(0, -3).baddbmm_(a.flatten(0, -3), b.flatten(0, -3))
+    return out
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).sum(-1)
