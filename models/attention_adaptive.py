@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .attention_chunks import Products, chunked
+from .attention_chunks import Products, _add_product, chunked
 from .attention_state import TINY
 
 CHUNK = 32  # tokens: their Gram matrices are the cost, so fewer than in `attention_chunks`
@@ -52,13 +52,15 @@ class AdaptiveMomenta(torch.autograd.Function):
     ) -> Tensor:
         """The loop over tokens runs on the host, in numpy: few numbers, and its calls are short."""
         kk, vv = k @ k.mT, v @ v.mT
-        roots = (change + TINY) ** 0.25
+        gram = kk * vv
+        gram.diagonal(dim1=-2, dim2=-1).mul_(0.5)
+        roots = change.clamp(min=TINY) ** 0.25
         p = torch.zeros_like(k[:, :, 0].mT @ v[:, :, 0])
         momenta, sizes, starts = [], [], []
-        pieces = k, v, kk * vv, roots, real.expand(change.shape)
-        for keys, values, gram, root, here in zip(*(x.unbind(2) for x in pieces), strict=True):
+        pieces = k, v, gram, roots, real.expand(change.shape)
+        for keys, values, inner, root, here in zip(*(x.unbind(2) for x in pieces), strict=True):
             cross = ((keys @ p) * values).sum(-1)
-            mu, size, kept = _scan(gram, cross, (p * p).sum((-2, -1)), root, here, 1 - delta)
+            mu, size, kept = _scan(inner, cross, (p * p).sum((-2, -1)), root, here, 1 - delta)
             for found, new in ((momenta, mu), (sizes, size), (starts, p)):
                 found.append(new)
             p = torch.addcmul(keys.mT @ (kept[..., 1:, :] * values), p, kept[..., :1, :])
@@ -77,31 +79,21 @@ class AdaptiveMomenta(torch.autograd.Function):
         behind are done; x is linear in it.
         """
         k, v, kk, vv, change, real, momenta, sizes, p = ctx.saved_tensors
-        by_size, by_change = _slopes(change + TINY, sizes + TINY, real, 1 - ctx.delta)
+        by_size, by_change = _slopes(change.clamp(min=TINY), sizes, real, 1 - ctx.delta)
         fading = Products.apply(momenta)
         last, fading = fading[..., -1, :], _before(fading)
         kp = k @ p
         gram = _with_start(kk * vv, (kp * v).sum(-1, keepdim=True), (p * p).sum((-2, -1)))
         scaled = by_size.unsqueeze(-1) * fading
-        # p_{i-1} moves by F_{i-1,l} p_{l-1} with mu_l
-        jacobian = (scaled @ gram @ fading.mT).mul_(fading[..., 1:]).mul_(-2)
-        jacobian.diagonal(dim1=-2, dim2=-1).fill_(1)
-        through_end = last[..., 1:, None] * fading
-        solved = torch.linalg.solve_triangular(
-            jacobian.mT,
-            torch.cat([gradient.unsqueeze(-1), through_end], -1),
-            upper=True,
-            unitriangular=True,
-        )
-        # by p at the start, and half by its products: 2 F^T diag(x by_size) F_0
-        by_products = (2 * fading[..., :1] * scaled).mT @ solved
-        ends, y = _back_through_chunks(k, v, p, last[..., 0], by_products)
-        x = solved[..., :1] + solved[..., 1:] @ y
+        # p_{i-1} moves by F_{i-1,l} p_{l-1} with mu_l; torch takes the diagonal for 1
+        system = (scaled @ gram @ fading.mT).mul_(fading[..., 1:]).mul_(-2).mT
+        ends, x = _back_through_chunks(k, v, p, gradient, fading, last, scaled, system)
         by_gram = fading.mT @ (x * scaled)
-        ends_, crossed = k @ ends, 2 * by_gram[..., 1:, :1]
-        kept, inner = last[..., 1:, None], by_gram[..., 1:, 1:]
-        by_k = ((2 * inner * vv) @ k) + (crossed * v) @ p.mT + (kept * v) @ ends.mT
-        by_v = ((2 * inner * kk) @ v).addcmul_(crossed, kp).addcmul_(kept, ends_)
+        crossed, kept, inner = 2 * by_gram[..., 1:, :1], last[..., 1:, None], by_gram[..., 1:, 1:]
+        inner.mul_(2)
+        by_k = _add_product((inner * vv) @ k, crossed * v, p.mT)
+        _add_product(by_k, kept * v, ends.mT)
+        by_v = ((inner * kk) @ v).addcmul_(crossed, kp).addcmul_(kept, k @ ends)
         return by_k, by_v, x.squeeze(-1) * by_change, None, None
 
 
@@ -114,32 +106,44 @@ def _slopes(change: Tensor, sizes: Tensor, real: Tensor, cap: float) -> tuple[Te
 
 
 def _back_through_chunks(
-    k: Tensor, v: Tensor, p: Tensor, kept: Tensor, by_products: Tensor
+    k: Tensor,
+    v: Tensor,
+    p: Tensor,
+    gradient: Tensor,
+    fading: Tensor,
+    last: Tensor,
+    scaled: Tensor,
+    system: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Gradients by p after each chunk (B, H, C, D, M), and their products with what makes it.
+    """Gradients by p after each chunk (B, H, C, D, M), and the solutions x (B, H, C, K, 1).
 
     Args:
         k: (B, H, C, K, D).
         v: (B, H, C, K, M).
         p: (B, H, C, D, M), before each chunk.
-        kept: (B, H, C), how much of it is left after the chunk.
-        by_products: (B, H, C, K + 1, K + 2), gradients by products of p before the chunk with
-            itself and with all U, first what does not depend on the products y, then by y.
+        gradient: (B, H, C, K), by momenta.
+        fading: (B, H, C, K, K + 1), F of the tokens before.
+        last: (B, H, C, K + 1), its row after the last token.
+        scaled: (B, H, C, K, K + 1), F times the derivatives of momenta by squared norms of p.
+        system: (B, H, C, K, K), the upper triangle of (I - J)^T.
     """
     end = torch.zeros_like(p[:, :, 0])
-    ends, products = [], []
-    pieces = k, v, p, kept[..., None, None], by_products
-    for keys, values, start, left, by in reversed(
+    ends, solutions = [], []
+    by_start = (2 * fading[..., :1] * scaled).mT  # 2 <p, U_j> is in the squared norms
+    last, gradient = last.unsqueeze(-1), gradient.unsqueeze(-1)
+    pieces = k, v, p, gradient, last[..., 1:, :] * fading, last[..., :1, :], system, by_start
+    for keys, values, start, by, through, left, upper, to_start in reversed(
         list(zip(*(x.unbind(2) for x in pieces), strict=True))
     ):
         own = (start * end).sum((-2, -1), keepdim=True)
         y = torch.cat([own, ((keys @ end) * values).sum(-1, keepdim=True)], -2)
+        x = torch.linalg.solve_triangular(upper, by + through @ y, upper=True, unitriangular=True)
         ends.append(end)
-        products.append(y)
-        back = by[..., :1] + by[..., 1:] @ y
+        solutions.append(x)
+        back = to_start @ x
         end = torch.addcmul(keys.mT @ (back[..., 1:, :] * values), end, left)
         end.addcmul_(start, back[..., :1, :])
-    return torch.stack(ends[::-1], 2), torch.stack(products[::-1], 2)
+    return torch.stack(ends[::-1], 2), torch.stack(solutions[::-1], 2)
 
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -161,19 +165,22 @@ def _scan(
         cap: the largest momentum.
     """
     where, device = roots.shape, gram.device
-    g, c, s, r, here = (x.flatten(0, 1).numpy(force=True) for x in (gram, cross, size, roots, real))
+    g, c, half, r, here = (
+        x.flatten(0, 1).numpy(force=True) for x in (gram, cross, size / 2, roots / 2**0.25, real)
+    )
     momenta, sizes = np.empty_like(r), np.empty_like(r)
     skips = None if here.all() else ~here
-    for i in range(r.shape[1]):
-        sizes[:, i] = s
-        mu = np.minimum(np.square(1 - r[:, i] / np.sqrt(np.sqrt(s + TINY))), cap)
+    for i, (root, mu, size_) in enumerate(zip(r.T, momenta.T, sizes.T, strict=True)):
+        np.maximum(half, TINY / 2, out=size_)
+        np.minimum(np.square(1 - root / np.sqrt(np.sqrt(size_))), cap, out=mu)
         if skips is not None:
             mu[skips[:, i]] = 1
-        momenta[:, i] = mu
-        s = np.maximum(mu * (mu * s + 2 * c[:, i]) + g[:, i, i], 0)
-        rest = c[:, i + 1 :]
+        rest = c[:, i:]
+        half = rest[:, 0]
+        half += mu * size_
         rest *= mu[:, None]
-        rest += g[:, i, i + 1 :]
+        rest += g[:, i, i:]
+    sizes *= 2
     kept = np.ones((len(r), r.shape[1] + 1, 1), r.dtype)
     np.cumprod(momenta[:, ::-1], 1, out=kept[:, -2::-1, 0])
     found = (torch.from_numpy(x).to(device) for x in (momenta, sizes, kept))

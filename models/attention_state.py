@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 EPSILON = 1e-6  # beside the normaliser, as published
-TINY = 1e-24  # beside squared norms, so that 0 / 0 is 1 and roots have gradients
+TINY = 1e-24  # squared norms below it count as this, so that 0 / 0 is 1 and roots have gradients
 
 
 class KeyValueState(NamedTuple):
@@ -186,7 +186,8 @@ def adaptive_momentum_attention_step(
 
 def adaptive_momentum(change: Tensor, size: Tensor, delta: float) -> Tensor:
     """The optimal momentum by the squared norms of the gradient's change and of the momentum."""
-    return (1 - ((change + TINY) / (size + TINY)) ** 0.25).square().clamp(max=1 - delta)
+    ratio = change.clamp(min=TINY) / size.clamp(min=TINY)
+    return (1 - ratio**0.25).square().clamp(max=1 - delta)
 
 
 def key_features(k: Tensor, key_mask: Tensor | None) -> Tensor:
