@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .attention_chunks import Products, _add_product, chunked
+from .attention_chunks import Products, _add_product, _dot, chunked
 from .attention_state import TINY
 
 CHUNK = 32  # tokens: their Gram matrices are the cost, so fewer than in `attention_chunks`
@@ -33,7 +33,8 @@ def adaptive_momenta(k: Tensor, v: Tensor, delta: float, real: Tensor) -> Tensor
         delta: the largest momentum is 1 - delta.
         real: (B or 1, 1, C, K) bool, `chunked` by `CHUNK`.
     """
-    change = chunked(_change(k, v, real.flatten(2)[..., : k.shape[2]]), 2, CHUNK)
+    there = real.flatten(2)[..., : k.shape[2]]
+    change = chunked(Change.apply(k, _latest(k, there), v, _latest(v, there)), 2, CHUNK)
     return AdaptiveMomenta.apply(chunked(k, 2, CHUNK), chunked(v, 2, CHUNK), change, real, delta)
 
 
@@ -56,19 +57,18 @@ class AdaptiveMomenta(torch.autograd.Function):
         gram.diagonal(dim1=-2, dim2=-1).mul_(0.5)
         roots = change.clamp(min=TINY) ** 0.25
         p = torch.zeros_like(k[:, :, 0].mT @ v[:, :, 0])
-        momenta, sizes, starts = [], [], []
+        found: list[tuple[Tensor, ...]] = []
         pieces = k, v, gram, roots, real.expand(change.shape)
         for keys, values, inner, root, here in zip(*(x.unbind(2) for x in pieces), strict=True):
-            cross = ((keys @ p) * values).sum(-1)
+            kp = keys @ p
+            cross = _dot(kp, values)
             mu, size, kept = _scan(inner, cross, (p * p).sum((-2, -1)), root, here, 1 - delta)
-            for found, new in ((momenta, mu), (sizes, size), (starts, p)):
-                found.append(new)
+            found.append((mu, size, p, kp))
             p = torch.addcmul(keys.mT @ (kept[..., 1:, :] * values), p, kept[..., :1, :])
-        stacked = (torch.stack(x, 2) for x in (momenta, sizes, starts))
-        momenta_, sizes_, starts_ = stacked
+        momenta, *others = (torch.stack(each, 2) for each in zip(*found, strict=True))
         ctx.delta = delta
-        ctx.save_for_backward(k, v, kk, vv, change, real, momenta_, sizes_, starts_)
-        return momenta_
+        ctx.save_for_backward(k, v, kk, vv, change, real, momenta, *others)
+        return momenta
 
     @staticmethod
     @once_differentiable
@@ -78,22 +78,21 @@ class AdaptiveMomenta(torch.autograd.Function):
         The gradient by mu has a part y through p at a chunk's end, which is known when the chunks
         behind are done; x is linear in it.
         """
-        k, v, kk, vv, change, real, momenta, sizes, p = ctx.saved_tensors
+        k, v, kk, vv, change, real, momenta, sizes, p, kp = ctx.saved_tensors
         by_size, by_change = _slopes(change.clamp(min=TINY), sizes, real, 1 - ctx.delta)
         fading = Products.apply(momenta)
         last, fading = fading[..., -1, :], _before(fading)
-        kp = k @ p
-        gram = _with_start(kk * vv, (kp * v).sum(-1, keepdim=True), (p * p).sum((-2, -1)))
+        gram = _with_start(kk * vv, _dot(kp, v).unsqueeze(-1), (p * p).sum((-2, -1)))
         scaled = by_size.unsqueeze(-1) * fading
         # p_{i-1} moves by F_{i-1,l} p_{l-1} with mu_l; torch takes the diagonal for 1
         system = (scaled @ gram @ fading.mT).mul_(fading[..., 1:]).mul_(-2).mT
-        ends, x = _back_through_chunks(k, v, p, gradient, fading, last, scaled, system)
+        ends, ke, x = _back_through_chunks(k, v, p, gradient, fading, last, scaled, system)
         by_gram = fading.mT @ (x * scaled)
         crossed, kept, inner = 2 * by_gram[..., 1:, :1], last[..., 1:, None], by_gram[..., 1:, 1:]
         inner.mul_(2)
         by_k = _add_product((inner * vv) @ k, crossed * v, p.mT)
         _add_product(by_k, kept * v, ends.mT)
-        by_v = ((inner * kk) @ v).addcmul_(crossed, kp).addcmul_(kept, k @ ends)
+        by_v = ((inner * kk) @ v).addcmul_(crossed, kp).addcmul_(kept, ke)
         return by_k, by_v, x.squeeze(-1) * by_change, None, None
 
 
@@ -114,8 +113,8 @@ def _back_through_chunks(
     last: Tensor,
     scaled: Tensor,
     system: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """Gradients by p after each chunk (B, H, C, D, M), and the solutions x (B, H, C, K, 1).
+) -> tuple[Tensor, ...]:
+    """Gradients by p after each chunk (B, H, C, D, M), k by them, and solutions x (B, H, C, K, 1).
 
     Args:
         k: (B, H, C, K, D).
@@ -128,7 +127,7 @@ def _back_through_chunks(
         system: (B, H, C, K, K), the upper triangle of (I - J)^T.
     """
     end = torch.zeros_like(p[:, :, 0])
-    ends, solutions = [], []
+    found: list[tuple[Tensor, ...]] = []
     by_start = (2 * fading[..., :1] * scaled).mT  # 2 <p, U_j> is in the squared norms
     last, gradient = last.unsqueeze(-1), gradient.unsqueeze(-1)
     pieces = k, v, p, gradient, last[..., 1:, :] * fading, last[..., :1, :], system, by_start
@@ -136,14 +135,14 @@ def _back_through_chunks(
         list(zip(*(x.unbind(2) for x in pieces), strict=True))
     ):
         own = (start * end).sum((-2, -1), keepdim=True)
-        y = torch.cat([own, ((keys @ end) * values).sum(-1, keepdim=True)], -2)
+        ke = keys @ end
+        y = torch.cat([own, (ke * values).sum(-1, keepdim=True)], -2)
         x = torch.linalg.solve_triangular(upper, by + through @ y, upper=True, unitriangular=True)
-        ends.append(end)
-        solutions.append(x)
+        found.append((end, ke, x))
         back = to_start @ x
         end = torch.addcmul(keys.mT @ (back[..., 1:, :] * values), end, left)
         end.addcmul_(start, back[..., :1, :])
-    return torch.stack(ends[::-1], 2), torch.stack(solutions[::-1], 2)
+    return tuple(torch.stack(each, 2) for each in zip(*reversed(found), strict=True))
 
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -196,16 +195,38 @@ def _before(fading: Tensor) -> Tensor:
     return before
 
 
-def _change(k: Tensor, v: Tensor, real: Tensor) -> Tensor:
-    """(B, H, T), squared norms of U_i - U_{i-1}, between real tokens; the first is from 0.
+class Change(torch.autograd.Function):
+    """Squared norms (..., T) of k v^T - k' v'^T.
 
-    By differences of k and of v, which stays exact where a token hardly differs from the last.
+    Takes k and k' (..., T, D), v and v' (..., T, M). By differences of k and of v, which stays
+    exact where a token hardly differs from the last.
     """
-    old_k, old_v = _latest(k, real), _latest(v, real)
-    dk, dv = k - old_k, v - old_v
-    cross = (dk * old_k).sum(-1) * (v * dv).sum(-1)
-    change = _square(dk) * _square(v) + 2 * cross + _square(old_k) * _square(dv)
-    return change.clamp(min=0)
+
+    apply: ClassVar[Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]]
+
+    @staticmethod
+    def forward(ctx: Any, k: Tensor, old_k: Tensor, v: Tensor, old_v: Tensor) -> Tensor:
+        """Of (k - k') v^T + k' (v - v')^T."""
+        dk, dv = k - old_k, v - old_v
+        products = [_dot(*pair) for pair in ((dk, dk), (dk, old_k), (old_k, old_k))]
+        products += [_dot(*pair) for pair in ((v, v), (v, dv), (dv, dv))]
+        ctx.save_for_backward(dk, old_k, v, dv, *products)
+        kk, kl, ll, vv, vw, ww = products
+        return (kk * vv + 2 * kl * vw + ll * ww).clamp_(min=0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Each a sum of two of the four vectors."""
+        dk, old_k, v, dv, *products = ctx.saved_tensors
+        kk, kl, ll, vv, vw, ww = (2 * (gradient * x).unsqueeze(-1) for x in products)
+        by_dv = (kl * v).addcmul_(ll, dv)
+        return (
+            (vv * dk).addcmul_(vw, old_k),
+            ((vw - vv) * dk).addcmul_(ww - vw, old_k),
+            (kk * v).addcmul_(kl, dv).add_(by_dv),
+            by_dv.neg_(),
+        )
 
 
 def _latest(x: Tensor, real: Tensor) -> Tensor:
@@ -217,10 +238,6 @@ def _latest(x: Tensor, real: Tensor) -> Tensor:
     source = torch.cat([torch.full_like(latest[..., :1], -1), latest[..., :-1]], -1) + 1
     padded = torch.cat([torch.zeros_like(x[:, :, :1]), x], 2)
     return padded.gather(2, source.unsqueeze(-1).expand_as(x))
-
-
-def _square(x: Tensor) -> Tensor:
-    return (x * x).sum(-1)
 
 
 def _with_start(gram: Tensor, cross: Tensor, own: Tensor) -> Tensor:
