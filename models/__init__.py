@@ -24,6 +24,7 @@ from .cell import RecurrentCell
 from .classifier import SequenceClassifier, SequenceTagger
 from .divergence import Diverged
 from .gradient_flow import gradient_flow
+from .growth import growth
 from .gru import GRU, AdamGRU, MomentumGRU, NesterovGRU, RMSPropGRU
 from .language import LanguageModel
 from .learned import Learned
@@ -70,6 +71,7 @@ from .tasks import (
     Stream,
     Task,
     Vibration,
+    Walker,
     digits_image,
     mnist_image,
     save_png,
@@ -156,6 +158,7 @@ __all__ = [
     "TransformerClassifier",
     "TransformerSettings",
     "Vibration",
+    "Walker",
     "adam_lstm_loop",
     "adaptive_momentum_attention",
     "adaptive_momentum_attention_loop",
@@ -168,6 +171,7 @@ __all__ = [
     "fit",
     "forecaster",
     "gradient_flow",
+    "growth",
     "image_classifier",
     "largest_drive",
     "linear_attention",

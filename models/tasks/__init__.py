@@ -20,6 +20,7 @@ from .speech import Speech
 from .spheres import NestedSpheres
 from .task import IGNORED, Split, Stream, Task
 from .tokens import TokenPrediction, TokenSplit, TokenTask
+from .walker import Walker
 
 __all__ = [
     "CIFAR10",
@@ -48,6 +49,7 @@ __all__ = [
     "TokenSplit",
     "TokenTask",
     "Vibration",
+    "Walker",
     "digits_image",
     "mnist_image",
     "save_png",
