@@ -74,5 +74,5 @@ def growth(
     block = ODEBlock(moved, times, rtol=tolerance, atol=tolerance, max_nfe=1_000_000)
     with torch.no_grad():
         states = block.solve(moved.start(h, velocity, times[0]), times)
-    positions = parts(states)[0]
-    return positions.flatten(1).norm(dim=1).tolist()
+    sizes: list[float] = parts(states)[0].flatten(1).norm(dim=1).tolist()
+    return sizes

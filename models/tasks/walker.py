@@ -185,7 +185,8 @@ def _cut(frames: int, length: int, draw: np.random.RandomState) -> NDArray[np.in
     """The frames (N, length + 1) of a recording's sequences; about a tenth of all is left out."""
     seen = np.flatnonzero(draw.rand(frames - 1) < 0.9)
     begins = np.arange(0, len(seen) - length, length // 4)
-    return seen[begins[:, None] + np.arange(length + 1)]
+    pieces: NDArray[np.int64] = seen[begins[:, None] + np.arange(length + 1)]
+    return pieces
 
 
 def _published(source: Path) -> list[Numbers]:
