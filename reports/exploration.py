@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -71,16 +72,14 @@ def places(run: Run, variant: str, trials: pd.DataFrame) -> tuple[pd.DataFrame, 
     for name, grid in grids.items():
         if not grid.ordered:
             choices = specs[name]["attributes"]["choices"]
-            column = trials[f"param.{name}"].map(
-                lambda v, c=choices: _nth(v, c), na_action="ignore"
-            )
+            column = trials[f"param.{name}"].map(partial(_nth, choices), na_action="ignore")
         else:  # halfway between two places counts as the lower one
             column = np.ceil(place[name] * (grid.size - 1) - 0.5 - 1e-9).clip(lower=0)
         columns[name] = column.astype("Int64")
     return pd.DataFrame(columns, index=trials.index), grids
 
 
-def _nth(value: Any, choices: list[Any]) -> float:
+def _nth(choices: list[Any], value: Any) -> float:
     """Where a choice stands in its list, also where its column made it a text or a float."""
     same = (n for n, choice in enumerate(choices) if choice == value or str(choice) == str(value))
     return next(same, math.nan)

@@ -192,4 +192,4 @@ def _bandwidth(seen: Whole, counts: Whole) -> float:
     below = np.cumsum(counts)
     upper = min(seen.size - 1, int(np.searchsorted(below, n * 3 // 4, side="right")))
     between = seen[upper] - seen[np.searchsorted(below, n // 4)]
-    return max(1.059 * min(between / 1.34, deviation) * n**-0.2, 0.5 / 1.64)
+    return float(max(1.059 * min(between / 1.34, deviation) * n**-0.2, 0.5 / 1.64))
