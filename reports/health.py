@@ -116,10 +116,13 @@ def at_chance(run: Run) -> list[str]:
     table = compare.contenders(run)
     ahead = run.sign * (table[["test", "low", "high"]] - float(chance))
     idle = table[ahead.min(axis=1) <= 1e-9]  # by its mean alone where there is no interval
+    if idle.empty:
+        return []
+    told = listing([f"{row['contender']} {plain(row['test'])}" for row in rows(idle)])
+    one = len(idle) == 1
     return [
-        f"{row['contender']} is not clearly better than guessing (test {run.metric} "
-        f"{plain(row['test'])}, guessing gives {plain(chance)}): it may not have been trained."
-        for row in rows(idle)
+        f"Not clearly better than guessing, which gives a test {run.metric} of {plain(chance)}: "
+        f"{told}. {'It' if one else 'They'} may not have been trained."
     ]
 
 

@@ -22,7 +22,7 @@ def curves(run: Run) -> Card:
         [
             f"{name} at epoch {reached[name]}"
             for name in frame["contender"].unique()
-            if name in reached
+            if name in reached and name != run.baseline
         ]
         or [""]
     )
