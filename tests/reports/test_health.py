@@ -152,9 +152,10 @@ def test_no_better_than_guessing(writer: Any) -> None:
     made = writer(space_chance=0.1)
     made.tested("lstm", [0.09, 0.10, 0.12])
     made.tested("momentum_lstm", [0.90, 0.91, 0.92])
-    told = found(made, "guessing gives")
+    made.tested("momentum_lstm", [0.10, 0.11, 0.09], control="no_momentum")
+    told = found(made, "better than guessing")
     assert len(told) == 1
-    assert told[0].startswith("lstm ")
+    assert "lstm 0.103 and momentum_lstm/no_momentum 0.1. They may" in told[0]
 
 
 @pytest.mark.parametrize("tests", [[0.1, 0.1, 0.1], [0.1]])
@@ -162,7 +163,9 @@ def test_a_constant_guess_is_no_better_than_guessing(writer: Any, tests: list[fl
     made = writer(space_chance=0.1)
     made.tested("lstm", tests)
     made.tested("momentum_lstm", [0.9] * 3)
-    assert [s.split(" is ")[0] for s in found(made, "guessing gives")] == ["lstm"]
+    told = found(made, "better than guessing")
+    assert len(told) == 1
+    assert told[0].endswith("of 0.1: lstm 0.1. It may not have been trained.")
 
 
 def test_budgets_are_told_by_what_each_variant_was_planned(writer: Any) -> None:
