@@ -23,6 +23,7 @@ from .attention_state import (
 from .cell import RecurrentCell
 from .classifier import SequenceClassifier, SequenceTagger
 from .divergence import Diverged
+from .encoder_decoder import EncoderDecoderTransformer
 from .gradient_flow import gradient_flow
 from .gru import GRU, AdamGRU, MomentumGRU, NesterovGRU, RMSPropGRU
 from .language import LanguageModel
@@ -74,7 +75,12 @@ from .tasks import (
     mnist_image,
     save_png,
 )
-from .token_networks import AutoregressiveTransformer, TokenEmbedding, TransformerClassifier
+from .token_networks import (
+    AutoregressiveTransformer,
+    PairClassifier,
+    TokenEmbedding,
+    TransformerClassifier,
+)
 from .training import build, evaluate, fit, seeded
 from .transformer import Transformer, TransformerSettings
 
@@ -104,6 +110,7 @@ __all__ = [
     "Digits",
     "Diverged",
     "Dynamics",
+    "EncoderDecoderTransformer",
     "Forecasting",
     "GNesterovNODE",
     "Generation",
@@ -136,6 +143,7 @@ __all__ = [
     "ODEBlock",
     "ODENetwork",
     "Oscillators",
+    "PairClassifier",
     "RMSPropDTRIV",
     "RMSPropGRU",
     "RMSPropLSTM",

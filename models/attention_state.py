@@ -169,10 +169,22 @@ def adaptive_momentum(change: Tensor, size: Tensor, delta: float) -> Tensor:
     return (1 - ((change + TINY) / (size + TINY)) ** 0.25).square().clamp(max=1 - delta)
 
 
+def key_features(k: Tensor, key_mask: Tensor | None) -> Tensor:
+    """Features of keys (B, H, T, D), in the precision to add up in; 0 where not real (B, T)."""
+    phi = features(working(k))
+    return phi if key_mask is None else phi * key_mask[:, None, :, None]
+
+
+def full_precision(x: Tensor) -> torch.autocast:
+    """Sums over thousands of tokens are not for bfloat16, whatever autocast says."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
 def read(s: Tensor, z: Tensor, q: Tensor) -> Tensor:
     """(B, H, T, M), what queries (B, H, T, D) read from s (B, H, D, M) by z (B, H, D)."""
-    phi = features(working(q))
-    return (phi @ s) / (phi @ z.unsqueeze(-1) + EPSILON)
+    with full_precision(q):
+        phi = features(working(q))
+        return (phi @ s) / (phi @ z.unsqueeze(-1) + EPSILON)
 
 
 def with_ones(v: Tensor) -> Tensor:
