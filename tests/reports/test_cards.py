@@ -126,7 +126,7 @@ def test_series_are_frames_of_their_own(finished: Path) -> None:
 def test_the_gallery_holds_text_and_figures_only(finished: Path, tmp_path: Path) -> None:
     report = write_gallery(finished, tmp_path / "gallery" / "digits-lstm")
     suffixes = {file.suffix for file in report.parent.rglob("*") if file.is_file()}
-    assert suffixes == {".md", ".svg", ".csv", ".tex", ""}  # the last is our mark
+    assert suffixes == {".md", ".svg", ".png", ".csv", ".tex", ""}  # the last is our mark
     figures = [line for line in report.read_text().splitlines() if line.startswith("![")]
     assert all((report.parent / line.split("](")[1][:-1]).is_file() for line in figures)
     assert sum(file.stat().st_size for file in report.parent.rglob("*.*")) < 3e6
