@@ -8,7 +8,9 @@
 
   const legend = (spec, width) => {
     const columns = Math.max(1, Math.floor(width / name));
-    return { ...spec, config: { ...spec.config, legend: { ...spec.config.legend, columns } } };
+    const narrow = { columns, labelLimit: width - 110, layout: { top: { direction: "vertical", anchor: "start" } } };
+    const own = columns > 1 ? { columns } : narrow;
+    return { ...spec, config: { ...spec.config, legend: { ...spec.config.legend, ...own } } };
   };
 
   // Vega-Lite fits one chart to its container, but not panels: do that here.
