@@ -126,6 +126,18 @@ def at_chance(run: Run) -> list[str]:
     ]
 
 
+def data_subset(run: Run) -> list[str]:
+    """Only a part of the published data was used."""
+    data, whole = run.space.get("data") or {}, run.space.get("whole")
+    used = sum(int(data.get(split) or 0) for split in ("train", "validation", "test"))
+    if not whole or not 0 < used < int(whole):
+        return []
+    return [
+        f"Only {used:,} of the {int(whole):,} samples of {data.get('name')} were used: on all of "
+        "them the order may be another, and published results are not comparable."
+    ]
+
+
 def validation_gap(run: Run) -> list[str]:
     """The test metric is far below the validation metric: the search has overfitted to it."""
     trials = compare.confirmed(run)
@@ -262,6 +274,7 @@ CHECKS: tuple[Callable[[Run], list[str]], ...] = (
     lost_seeds,
     few_seeds,
     at_chance,
+    data_subset,
     validation_gap,
     failing_region,
     best_at_border,

@@ -306,6 +306,7 @@ class Space:
             "question": self.question,
             "scale": self.scale,
             "chance": task.chance if task else None,
+            "whole": task.whole if task else None,
             "published": [asdict(result) for result in self.published],
             "digest": hashlib.sha256(canonical).hexdigest(),
         }

@@ -8,7 +8,7 @@
 
   const legend = (spec, width) => {
     const columns = Math.max(1, Math.floor(width / name));
-    const narrow = { columns, labelLimit: width - 110, layout: { top: { direction: "vertical", anchor: "start" } } };
+    const narrow = { columns, labelLimit: width - 160, layout: { top: { direction: "vertical", anchor: "start" } } };
     const own = columns > 1 ? { columns } : narrow;
     return { ...spec, config: { ...spec.config, legend: { ...spec.config.legend, ...own } } };
   };
