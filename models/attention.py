@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from .attention_adaptive import adaptive_momenta
-from .attention_chunks import CHUNK, chunked, linear_sums, momentum_sums
+from .attention_chunks import CHUNK, chunked, key_sums, linear_sums, momentum_sums
 from .attention_memory import (
     adaptive_momentum_attention_memory,
     linear_attention_memory,
@@ -265,7 +265,7 @@ def _prepared(
 
 def _normaliser(q: Tensor, k: Tensor) -> Tensor:
     """(B, H, T, 1), sums of q_i k_j over the keys up to i."""
-    return (q * k.cumsum(2)).sum(-1, keepdim=True) + EPSILON
+    return (q * key_sums(k)).sum(-1, keepdim=True) + EPSILON
 
 
 def _constant(
