@@ -58,7 +58,8 @@ def parallel(
         order: the parameters, left to right.
         variants: in the order of their colours.
     """
-    x = alt.X("parameter:N", sort=list(order), title=None, axis=alt.Axis(labelAngle=0, ticks=False))
+    below = alt.Axis(labelAngle=0, ticks=False, labelPadding=16)  # the ends' texts come between
+    x = alt.X("parameter:N", sort=list(order), title=None, axis=below)
     y = alt.Y("place:Q", axis=None, scale=alt.Scale(domain=[-0.04, 1.04], nice=False))
     colour = alt.Color("variant:N", scale=colours(variants), legend=None)
     tips = ["variant:N", "trial:Q", alt.Tooltip("value:Q", format=".4~f")]
