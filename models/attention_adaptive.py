@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .attention_chunks import Products, _add_product, _dot, chunked
-from .attention_state import TINY
+from .attention_state import TINY, in_full_precision
 
 CHUNK = 32  # tokens: their Gram matrices are the cost, so fewer than in `attention_chunks`
 
@@ -72,6 +72,7 @@ class AdaptiveMomenta(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @in_full_precision
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Solve (I - J)^T x = gradient, where J_il is dmu_i / dmu_l through the norm of p_{i-1}.
 
@@ -216,6 +217,7 @@ class Change(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @in_full_precision
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Each a sum of two of the four vectors."""
         dk, old_k, v, dv, *products = ctx.saved_tensors

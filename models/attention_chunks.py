@@ -22,6 +22,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .attention_state import in_full_precision
+
 CHUNK = 64  # tokens per matrix product: more cost more arithmetic, fewer cost more calls
 
 
@@ -105,6 +107,7 @@ class WeightedSums(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @in_full_precision
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """What reaches s and p at a chunk's end comes from the chunks behind, the last first."""
         q, k, v, weights, fading, similar, s, p = ctx.saved_tensors
@@ -151,6 +154,7 @@ class Products(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @in_full_precision
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         """dF_ij / dmu_l is F_il F_{l-1,j} for j < l <= i."""
         fading: Tensor = ctx.saved_tensors[0]
