@@ -102,8 +102,8 @@ class WeightedSums(torch.autograd.Function):
         s, p = _motion(k, v, weights[..., -1, :], fading)[:2]
         ctx.save_for_backward(q, k, v, weights, fading, similar, s, p)
         out = (similar * weights[..., 1:]) @ v
-        _add_product(out, q, s)
-        return _add_product(out, q * weights[..., :1], p)
+        add_product(out, q, s)
+        return add_product(out, q * weights[..., :1], p)
 
     @staticmethod
     @once_differentiable
@@ -116,18 +116,18 @@ class WeightedSums(torch.autograd.Function):
         by_pair = gradient @ v.mT
         by_similar = by_pair * weights[..., 1:]
         by_first, to_s, to_p = gradient @ p.mT, v @ by_s.mT, v @ by_p.mT
-        by_q = _add_product(by_similar @ k, gradient, s.mT).addcmul_(by_first, first)
+        by_q = add_product(by_similar @ k, gradient, s.mT).addcmul_(by_first, first)
         by_k = (by_similar.mT @ q).addcmul_(to_s, last[..., 1:, None])
         by_k.addcmul_(to_p, fading[..., 1:, None])
         by_v = torch.mul(similar, weights[..., 1:], out=by_similar).mT @ gradient
-        _add_product(by_v, k * last[..., 1:, None], by_s)
-        _add_product(by_v, k * fading[..., 1:, None], by_p)
+        add_product(by_v, k * last[..., 1:, None], by_s)
+        add_product(by_v, k * fading[..., 1:, None], by_p)
         if not any(ctx.needs_input_grad[3:]):
             return by_q, by_k, by_v, None, None
-        by_weights = torch.cat([_dot(q, by_first)[..., None], by_pair.mul_(similar)], -1)
-        by_weights[..., -1, 1:] += _dot(k, to_s)
+        by_weights = torch.cat([dot(q, by_first)[..., None], by_pair.mul_(similar)], -1)
+        by_weights[..., -1, 1:] += dot(k, to_s)
         by_weights[..., -1, 0] += (p * by_s).sum((-2, -1))
-        by_fading = torch.cat([(p * by_p).sum((-2, -1))[..., None], _dot(k, to_p)], -1)
+        by_fading = torch.cat([(p * by_p).sum((-2, -1))[..., None], dot(k, to_p)], -1)
         by_weights, by_fading = (
             x.sum_to_size(of.shape) for x, of in ((by_weights, weights), (by_fading, fading))
         )
@@ -158,10 +158,15 @@ class Products(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         """dF_ij / dmu_l is F_il F_{l-1,j} for j < l <= i."""
         fading: Tensor = ctx.saved_tensors[0]
-        before = torch.zeros_like(fading)  # rows l - 1; only the chunk's start is before row 1
-        before[..., 1:, :] = fading[..., :-1, :]
-        before[..., 0, 0] = 1
-        return ((fading[..., 1:].mT @ gradient) * before).sum(-1)
+        return dot(fading[..., 1:].mT @ gradient, rows_before(fading))
+
+
+def rows_before(fading: Tensor) -> Tensor:
+    """F of the token before each: nothing but the chunk's start is before the first."""
+    before = torch.zeros_like(fading)
+    before[..., 1:, :] = fading[..., :-1, :]
+    before[..., 0, 0] = 1
+    return before
 
 
 def _before(ends: Tensor) -> Tensor:
@@ -216,11 +221,12 @@ def _kept(weights: Tensor, fading: Tensor, chunks: int) -> list[tuple[Tensor, ..
     return [x[..., 0].expand(-1, -1, chunks)[..., None, None].unbind(2) for x in (weights, fading)]
 
 
-def _add_product(out: Tensor, a: Tensor, b: Tensor) -> Tensor:
+def add_product(out: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """Add a b to out (..., K, M), in place."""
     out.flatten(0, -3).baddbmm_(a.flatten(0, -3), b.flatten(0, -3))
     return out
 
 
-def _dot(a: Tensor, b: Tensor) -> Tensor:
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """(...), products of vectors (..., D)."""
     return (a * b).sum(-1)
