@@ -18,14 +18,14 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .attention_chunks import Products, add_product, chunked, dot, rows_before
+from .attention_chunks import Products, add_product, chunked, dot, products_back, rows_before
 from .attention_state import TINY, in_full_precision
 
 CHUNK = 32  # tokens: their Gram matrices are the cost, so fewer than in `attention_chunks`
 
 
-def adaptive_momenta(k: Tensor, v: Tensor, delta: float, real: Tensor) -> Tensor:
-    """(B, H, C, K), the momenta at all tokens; 1 where a token is not real.
+def adaptive_products(k: Tensor, v: Tensor, delta: float, real: Tensor) -> Tensor:
+    """(B, H, C, K, K + 1), F of all chunks by the momenta at all tokens; 1 where not real.
 
     Args:
         k: (B, H, T, D), features of keys; 0 where not real.
@@ -35,11 +35,11 @@ def adaptive_momenta(k: Tensor, v: Tensor, delta: float, real: Tensor) -> Tensor
     """
     there = real.flatten(2)[..., : k.shape[2]]
     change = chunked(Change.apply(k, _latest(k, there), v, _latest(v, there)), 2, CHUNK)
-    return AdaptiveMomenta.apply(chunked(k, 2, CHUNK), chunked(v, 2, CHUNK), change, real, delta)
+    return AdaptiveProducts.apply(chunked(k, 2, CHUNK), chunked(v, 2, CHUNK), change, real, delta)
 
 
-class AdaptiveMomenta(torch.autograd.Function):
-    """Momenta (B, H, C, K), chunk after chunk.
+class AdaptiveProducts(torch.autograd.Function):
+    """F (B, H, C, K, K + 1), chunk after chunk.
 
     Takes k (B, H, C, K, D), v (B, H, C, K, M), the squared norms (B, H, C, K) of the changes of U,
     which tokens are real (B or 1, 1, C, K), and delta.
@@ -66,9 +66,10 @@ class AdaptiveMomenta(torch.autograd.Function):
             found.append((mu, size, p, kp))
             p = torch.addcmul(keys.mT @ (kept[..., 1:, :] * values), p, kept[..., :1, :])
         momenta, *others = (torch.stack(each, 2) for each in zip(*found, strict=True))
+        fading = Products.apply(momenta)
         ctx.delta = delta
-        ctx.save_for_backward(k, v, kk, vv, change, real, momenta, *others)
-        return momenta
+        ctx.save_for_backward(k, v, kk, vv, change, real, fading, *others)
+        return fading
 
     @staticmethod
     @once_differentiable
@@ -79,10 +80,11 @@ class AdaptiveMomenta(torch.autograd.Function):
         The gradient by mu has a part y through p at a chunk's end, which is known when the chunks
         behind are done; x is linear in it.
         """
-        k, v, kk, vv, change, real, momenta, sizes, p, kp = ctx.saved_tensors
+        k, v, kk, vv, change, real, fading, sizes, p, kp = ctx.saved_tensors
         by_size, by_change = _slopes(change.clamp(min=TINY), sizes, real, 1 - ctx.delta)
-        fading = Products.apply(momenta)
-        last, fading = fading[..., -1, :], rows_before(fading)
+        last, before = fading[..., -1, :], rows_before(fading)
+        gradient = products_back(fading, before, gradient)
+        fading = before
         gram = _with_start(kk * vv, dot(kp, v).unsqueeze(-1), (p * p).sum((-2, -1)))
         scaled = by_size.unsqueeze(-1) * fading
         # p_{i-1} moves by F_{i-1,l} p_{l-1} with mu_l; torch takes the diagonal for 1

@@ -60,27 +60,25 @@ def linear_sums(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return (within + q @ _before(k.mT @ v)).flatten(2, 3)[:, :, :length]
 
 
-def momentum_sums(q: Tensor, k: Tensor, v: Tensor, momenta: Tensor, real: Tensor | None) -> Tensor:
+def momentum_sums(q: Tensor, k: Tensor, v: Tensor, fading: Tensor, real: Tensor | None) -> Tensor:
     """(B, H, T, M), the sums of W_ij (q_i k_j) v_j over all j <= i.
 
     Args:
         q: (B, H, T, D), features of queries.
         k: (B, H, T, D), features of keys; 0 where not real.
         v: (B, H, T, M), values.
-        momenta: (B or 1, H or 1, C or 1, K) as `chunked` has it; 1 where not real.
-        real: likewise; None where all are.
+        fading: (B or 1, H or 1, C or 1, K, K + 1), F as `Products` has it.
+        real: (B or 1, H or 1, C or 1, K) as `chunked` has it; None where all are.
     """
     length = q.shape[2]
-    q, k, v = (chunked(x, 2, momenta.shape[-1]) for x in (q, k, v))
-    fading = Products.apply(momenta)
+    q, k, v = (chunked(x, 2, fading.shape[-2]) for x in (q, k, v))
     sums = WeightedSums.apply(q, k, v, _weights(fading, real), fading[..., -1, :])
     return sums.flatten(2, 3)[:, :, :length]
 
 
-def momentum_total(k: Tensor, v: Tensor, momenta: Tensor, real: Tensor | None) -> Tensor:
+def momentum_total(k: Tensor, v: Tensor, fading: Tensor, real: Tensor | None) -> Tensor:
     """(B, H, D, M), s after the last token. Arguments are those of `momentum_sums`."""
-    k, v = (chunked(x, 2, momenta.shape[-1]) for x in (k, v))
-    fading = Products.apply(momenta)
+    k, v = (chunked(x, 2, fading.shape[-2]) for x in (k, v))
     return _motion(k, v, _weights(fading, real)[..., -1, :], fading[..., -1, :])[2]
 
 
@@ -138,7 +136,8 @@ class Products(torch.autograd.Function):
     """F of a chunk: (..., K, K + 1) from momenta (..., K).
 
     Row i is a token. Column 0 is what is left of p from before the chunk, column j what is left
-    of token j. The backward pass needs no division, so a momentum of 0 is no special case.
+    of token j. Momenta are 1 where a token is not real. The backward pass needs no division, so a
+    momentum of 0 is no special case.
     """
 
     apply: ClassVar[Callable[[Tensor], Tensor]]  # torch leaves it without types
@@ -156,9 +155,14 @@ class Products(torch.autograd.Function):
     @once_differentiable
     @in_full_precision
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        """dF_ij / dmu_l is F_il F_{l-1,j} for j < l <= i."""
+        """No division."""
         fading: Tensor = ctx.saved_tensors[0]
-        return dot(fading[..., 1:].mT @ gradient, rows_before(fading))
+        return products_back(fading, rows_before(fading), gradient)
+
+
+def products_back(fading: Tensor, before: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient by momenta: dF_ij / dmu_l is F_il F_{l-1,j} for j < l <= i."""
+    return dot(fading[..., 1:].mT @ gradient, before)
 
 
 def rows_before(fading: Tensor) -> Tensor:
