@@ -25,6 +25,7 @@ from .classifier import SequenceClassifier, SequenceTagger
 from .divergence import Diverged
 from .encoder_decoder import EncoderDecoderTransformer
 from .gradient_flow import gradient_flow
+from .growth import growth
 from .gru import GRU, AdamGRU, MomentumGRU, NesterovGRU, RMSPropGRU
 from .language import LanguageModel
 from .learned import Learned
@@ -63,14 +64,18 @@ from .tasks import (
     ListOps,
     NestedSpheres,
     Oscillators,
+    Pathfinder,
     Repeat,
+    Retrieval,
     Reviews,
     Silverbox,
     Speech,
     Split,
     Stream,
     Task,
+    Translation,
     Vibration,
+    Walker,
     digits_image,
     mnist_image,
     save_png,
@@ -144,12 +149,14 @@ __all__ = [
     "ODENetwork",
     "Oscillators",
     "PairClassifier",
+    "Pathfinder",
     "RMSPropDTRIV",
     "RMSPropGRU",
     "RMSPropLSTM",
     "RMSPropRNN",
     "RecurrentCell",
     "Repeat",
+    "Retrieval",
     "Reviews",
     "SequenceClassifier",
     "SequenceTagger",
@@ -163,7 +170,9 @@ __all__ = [
     "Transformer",
     "TransformerClassifier",
     "TransformerSettings",
+    "Translation",
     "Vibration",
+    "Walker",
     "adam_lstm_loop",
     "adaptive_momentum_attention",
     "adaptive_momentum_attention_loop",
@@ -176,6 +185,7 @@ __all__ = [
     "fit",
     "forecaster",
     "gradient_flow",
+    "growth",
     "image_classifier",
     "largest_drive",
     "linear_attention",
