@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
+from .shelf import Shelf
 from .trial import Trial, failure_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,11 @@ class Training(tune.Trainable):
 
     _space: Space
     _trial: Trial
+    _name: str
     _checkpoint: Path
+    _kept: float = 0.0
+    _shelf: Shelf
+    _token: str | None = None
     _reports: Iterator[dict[str, Any]] | None
     _timeout: float | None = None
     _watchdog: threading.Timer | None = None
@@ -41,13 +46,17 @@ class Training(tune.Trainable):
         data: str | None = None,
         folder: str | None = None,
         timeout: float | None = None,
+        shelf: Shelf | None = None,
+        token: str | None = None,
     ) -> None:
         """Remembers the sweep's space and takes the first trial."""
         self._timeout = timeout
         if folder is not None and folder not in sys.path:
             sys.path.append(folder)  # where a training imports its file's neighbours late
-        assert space is not None  # Tune hands it over; only its own signature has no such argument
-        self._space = space
+        # Tune hands both over; only its own signature has no such arguments.
+        assert space is not None
+        assert shelf is not None
+        self._space, self._shelf, self._token = space, shelf, token
         if data is not None:
             os.environ["MOMENTUNE_DATA"] = data
         self._take(config)
@@ -64,6 +73,7 @@ class Training(tune.Trainable):
             if self._reports is None:
                 self._reports = self._train()
             metrics = next(self._reports, None)
+            self._keep()
             last = metrics is None or metrics.get("epoch", self.iteration + 1) >= self._trial.epochs
         except (Exception, SystemExit) as error:
             failure = failure_of(error, traceback.format_exc())
@@ -78,10 +88,12 @@ class Training(tune.Trainable):
             self._watchdog.cancel()
         if isinstance(self._reports, Generator):
             self._reports.close()
+        if self._reports is not None:
+            self._shelf.release(self._checkpoint)
 
     def _take(self, config: dict[str, Any]) -> None:
         self._trial = Trial.from_json(config[TRIAL])
-        self._checkpoint = Path(config[CHECKPOINT])
+        self._name = str(config[CHECKPOINT])
         self._reports = None
         if self._timeout is not None:
             # The driver stops a trial that is late between two reports. One that hangs never comes
@@ -92,6 +104,10 @@ class Training(tune.Trainable):
 
     def _train(self) -> Iterator[dict[str, Any]]:
         trial = self._trial
+        if self._token is not None:
+            self._shelf.check(self._token)  # this machine may have joined after the others
+        self._checkpoint = self._shelf.fetch(self._name)
+        self._kept = _written(self._checkpoint)
         self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
         return self._space.train(
             self._space.variant(trial.variant),
@@ -101,3 +117,14 @@ class Training(tune.Trainable):
             test=trial.phase == "confirm",
             checkpoint=self._checkpoint,
         )
+
+    def _keep(self) -> None:
+        """Puts a checkpoint that the training has written where other machines see it."""
+        if _written(self._checkpoint) != self._kept:
+            self._shelf.store(self._checkpoint)
+            self._kept = _written(self._checkpoint)
+
+
+def _written(path: Path) -> float:
+    """When a file was written; 0 without one."""
+    return path.stat().st_mtime if path.exists() else 0.0
