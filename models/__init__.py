@@ -23,6 +23,7 @@ from .attention_state import (
 from .cell import RecurrentCell
 from .classifier import SequenceClassifier, SequenceTagger
 from .divergence import Diverged
+from .encoder_decoder import EncoderDecoderTransformer
 from .gradient_flow import gradient_flow
 from .gru import GRU, AdamGRU, MomentumGRU, NesterovGRU, RMSPropGRU
 from .language import LanguageModel
@@ -62,19 +63,27 @@ from .tasks import (
     ListOps,
     NestedSpheres,
     Oscillators,
+    Pathfinder,
     Repeat,
+    Retrieval,
     Reviews,
     Silverbox,
     Speech,
     Split,
     Stream,
     Task,
+    Translation,
     Vibration,
     digits_image,
     mnist_image,
     save_png,
 )
-from .token_networks import AutoregressiveTransformer, TokenEmbedding, TransformerClassifier
+from .token_networks import (
+    AutoregressiveTransformer,
+    PairClassifier,
+    TokenEmbedding,
+    TransformerClassifier,
+)
 from .training import build, evaluate, fit, seeded
 from .transformer import Transformer, TransformerSettings
 
@@ -104,6 +113,7 @@ __all__ = [
     "Digits",
     "Diverged",
     "Dynamics",
+    "EncoderDecoderTransformer",
     "Forecasting",
     "GNesterovNODE",
     "Generation",
@@ -136,12 +146,15 @@ __all__ = [
     "ODEBlock",
     "ODENetwork",
     "Oscillators",
+    "PairClassifier",
+    "Pathfinder",
     "RMSPropDTRIV",
     "RMSPropGRU",
     "RMSPropLSTM",
     "RMSPropRNN",
     "RecurrentCell",
     "Repeat",
+    "Retrieval",
     "Reviews",
     "SequenceClassifier",
     "SequenceTagger",
@@ -155,6 +168,7 @@ __all__ = [
     "Transformer",
     "TransformerClassifier",
     "TransformerSettings",
+    "Translation",
     "Vibration",
     "adam_lstm_loop",
     "adaptive_momentum_attention",

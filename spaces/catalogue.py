@@ -30,9 +30,13 @@ CATALOGUE = {
     "vibration-ode": "ode:vibration_ode",
     # transformers
     "copy-attention": "attention:copy_attention",
-    "listops-attention": "attention:listops_attention",
     "generation-attention": "attention:generation_attention",
-    "image-attention": "attention:image_attention",
+    "translation-attention": "attention:translation_attention",
+    "listops-attention": "arena:listops_attention",
+    "text-attention": "arena:text_attention",
+    "retrieval-attention": "arena:retrieval_attention",
+    "image-attention": "arena:image_attention",
+    "pathfinder-attention": "arena:pathfinder_attention",
 }
 """Name of a space -> module of this package and attribute."""
 
