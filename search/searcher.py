@@ -205,10 +205,19 @@ class SweepScheduler(FIFOScheduler):
             cache.increase_max(trial.placement_group_factory, by=_IDLE_WORKERS)
 
     def choose_trial_to_run(self, tune_controller: object) -> TuneTrial | None:
-        """The first that has not started; Tune's own search for it grows with the sweep."""
+        """The first that has not started; Tune's own search for it grows with the sweep.
+
+        One whose worker is starting comes last: Tune would give it a worker that is free and end
+        the other, which then starts anew for the next trial. With short trials no slot but the
+        first would ever be there.
+        """
         while self._added and self._added[0].status != TuneTrial.PENDING:
             self._added.popleft()
-        return self._added[0] if self._added else None
+        staged = getattr(tune_controller, "_staged_trials", ())
+        waiting = (trial for trial in self._added if trial.status == TuneTrial.PENDING)
+        return next(
+            (t for t in waiting if t not in staged), self._added[0] if self._added else None
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {}

@@ -35,8 +35,9 @@ def where(x, y, *, epochs, seed, test, checkpoint):
         time.sleep(float((HERE / "pause").read_text()))
         context = ray.get_runtime_context()
         line = {"node": context.get_node_id(), "from": done, "epoch": epoch, "seed": seed,
-                "gpus": os.environ.get("CUDA_VISIBLE_DEVICES", ""), "time": time.time(), "x": x,
-                "assigned": context.get_assigned_resources(), "process": os.getpid()}
+                "gpus": os.environ.get("CUDA_VISIBLE_DEVICES", ""), "time": time.time(),
+                "x": [x, y], "process": os.getpid(),
+                "assigned": context.get_assigned_resources()}
         with (HERE / "seen").open("a") as file:
             file.write(json.dumps(line) + chr(10))
         checkpoint.write_text(str(epoch))
@@ -96,6 +97,12 @@ def start(space_file, cluster, run, *words):
     return process
 
 
+def trains(space_file, node):
+    """Whether a training on a node is in its middle."""
+    own = [line for line in seen(space_file) if line["node"] == node.node_id]
+    return bool(own) and 2 <= own[-1]["epoch"] <= 4
+
+
 def wait_until(condition, process, seconds=120):
     deadline = time.monotonic() + seconds
     while not condition():
@@ -150,7 +157,8 @@ def test_nodes_may_go_and_come_and_trials_go_on_from_their_checkpoints(
     process = start(space_file, cluster, tmp_path / "X", *words)
     wait_until(lambda: any(line["epoch"] >= 3 for line in seen(space_file)), process)
     added = cluster.add_node(num_cpus=3)
-    wait_until(lambda: {line["node"] for line in seen(space_file)} >= {added.node_id}, process)
+    wait_until(lambda: any(line["node"] == added.node_id for line in seen(space_file)), process)
+    wait_until(lambda: trains(space_file, doomed), process)
     cluster.remove_node(doomed, allow_graceful=False)
     pause(space_file, 0.05)
     code, output, errors = ended(process)
@@ -164,7 +172,7 @@ def test_nodes_may_go_and_come_and_trials_go_on_from_their_checkpoints(
     went_on = [line for line in seen(space_file) if line["from"]]
     assert went_on
     assert all(line["node"] == added.node_id for line in went_on)
-    trained = Counter((line["seed"], line["x"], line["epoch"]) for line in seen(space_file))
+    trained = Counter((line["seed"], *line["x"], line["epoch"]) for line in seen(space_file))
     assert sum(count - 1 for count in trained.values()) <= 2
 
 
