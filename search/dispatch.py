@@ -156,7 +156,7 @@ def run_on_ray(
     shelf = Shelf(plan.checkpoints or str((folder / "tune" / "checkpoints").resolve()))
     if cluster:
         check_machines(plan, shelf)
-    bridge = Bridge(sweep, shelf, Slots(plan))
+    bridge = Bridge(sweep, shelf, Slots(plan), folder.resolve() / "samples")
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
     trainable = tune.with_resources(

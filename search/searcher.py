@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from ray.tune import Callback
@@ -19,7 +20,7 @@ from ray.tune.search import Searcher
 
 from .shelf import Shelf
 from .sweep import Sweep
-from .trainable import CHECKPOINT, FAILURE, METRICS, TRIAL
+from .trainable import CHECKPOINT, FAILURE, METRICS, SAMPLE, TRIAL
 from .trial import Failure, Reason, Trial
 
 _IDLE_WORKERS = 1000  # as many as there may be: the slots bound them
@@ -35,12 +36,13 @@ class Bridge:
         sweep: what both pass on to.
         shelf: where the trainings' checkpoints are.
         slots: says how many trials may run at a time, now.
+        samples: the folder of what confirmed networks draw.
     """
 
-    def __init__(self, sweep: Sweep, shelf: Shelf, slots: Callable[[], int]) -> None:
+    def __init__(self, sweep: Sweep, shelf: Shelf, slots: Callable[[], int], samples: Path) -> None:
         self.sweep = sweep
         self.error: Exception | None = None
-        self._shelf, self._slots = shelf, slots
+        self._shelf, self._slots, self._samples = shelf, slots, samples
         self._calling, self._closed = threading.Lock(), False
         self._trials: dict[str, Trial] = {}
         self._failures: dict[str, Failure] = {}
@@ -52,7 +54,8 @@ class Bridge:
         trial = None if full else self._guard(None, self.sweep.next)
         if trial is not None:
             self._trials[tune_id] = trial
-            return {TRIAL: trial.to_json(), CHECKPOINT: _checkpoint(trial)}
+            paths = {CHECKPOINT: _checkpoint(trial), SAMPLE: str(self._sample(trial))}
+            return {TRIAL: trial.to_json(), **paths}
         over = self.error is not None or self.sweep.stopped or not (full or self.sweep.live)
         return Searcher.FINISHED if over else None
 
@@ -99,6 +102,10 @@ class Bridge:
         """Passes nothing on any more, and returns when nothing is being passed on."""
         with self._calling:
             self._closed = True
+
+    def _sample(self, trial: Trial) -> Path:
+        """Where a confirmed network's pictures go, if it makes any: a report shows them."""
+        return self._samples / f"trial-{trial.number:06d}.png"
 
     def _guard(self, otherwise: T, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         with self._calling:
