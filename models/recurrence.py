@@ -311,14 +311,26 @@ def driven(
         the drive to the output; whole sequences of drives took half as long again.
     """
     loop: Callable[..., Any] = _Driven.apply
-    states = tuple(state.mT for state in start)
-    bias, outputs = layer.bias.unsqueeze(1), []
-    for piece in sequence.mT.contiguous().split(PIECE):
-        drive = change(_drive(layer, piece))
-        output, *ends = loop(rule, drive, layer.recurrent, bias, *states)
-        states = tuple(ends)
-        outputs.append(output)
-    return torch.cat(outputs).mT, tuple(state.mT for state in states)
+    with exactly(sequence):
+        states = tuple(as_weights(state, layer).mT for state in start)
+        bias, outputs = layer.bias.unsqueeze(1), []
+        for piece in as_weights(sequence, layer).mT.contiguous().split(PIECE):
+            drive = change(_drive(layer, piece))
+            output, *ends = loop(rule, drive, layer.recurrent, bias, *states)
+            states = tuple(ends)
+            outputs.append(output)
+        return torch.cat(outputs).mT, tuple(state.mT for state in states)
+
+
+def exactly(tensor: Tensor) -> torch.autocast:
+    """Sums over many time steps are not for half precision, whatever autocast says."""
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
+def as_weights(tensor: Tensor, layer: Layer) -> Tensor:
+    """What is in half precision in the weights' own, as autocast's callers mix the two."""
+    half = tensor.dtype in (torch.bfloat16, torch.float16)
+    return tensor.to(layer.input.dtype) if half else tensor
 
 
 def _drive(layer: Layer, piece: Tensor) -> Tensor:
