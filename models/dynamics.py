@@ -328,7 +328,9 @@ class Adam(Dynamics[S]):
     ) -> Filtered:
         """What is heard (K, ...) of a drive (K, ...), and v and m (...) after it."""
         if not self.divided:
-            heard = velocity_each(drive, torch.as_tensor(mu).to(drive), s, v)
+            heard = velocity_each(
+                drive, torch.as_tensor(mu, dtype=drive.dtype, device=drive.device), s, v
+            )
             return heard, heard[-1], m
         if plainly or isinstance(mu, Tensor) or isinstance(s, Tensor):
             return adaptive_loop(drive, v, m, mu, s, self.beta2)

@@ -291,6 +291,13 @@ def test_silence_makes_no_nan(family, dynamics, recurrence, beta2):
     assert all(tensor.isfinite().all() for tensor in (output, *state.tensors(), *gradients))
 
 
+def test_written_gradients_have_no_gradients_of_their_own_and_say_so(family, dynamics):
+    cell, sequence = family(dynamics, "DTRIV")(D, H), a_sequence().requires_grad_()
+    (gradient,) = torch.autograd.grad(cell(sequence)[0].sum(), sequence, create_graph=True)
+    with pytest.raises(RuntimeError, match="differentiate twice"):
+        gradient.sum().backward()
+
+
 # Learned coefficients
 
 
@@ -409,7 +416,7 @@ def test_masked_sequences_are_the_packed_ones(make, batch_first):
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        (torch.ones(T, B), r"shape of a batch .* \(21, 3\), and is of booleans, got .* float32"),
+        (torch.ones(T, B), r"shape of a batch .* \(21, 3\), and is of booleans, got .*float32"),
         (torch.ones(B, T, dtype=torch.bool), r"got shape \(3, 21\) of torch.bool"),
         (torch.arange(T)[:, None].expand(T, B) > 0, "padding comes last"),
         (torch.arange(T)[:, None] < torch.tensor([T, 0, 1]), "needs at least one step"),

@@ -67,7 +67,14 @@ def test_the_digest_follows_what_decides_the_trials_and_nothing_else():
         (
             {
                 "published": [
-                    Published(variant="lstm", metric="accuracy", value=1.0, setting="", source="")
+                    Published(
+                        variant="lstm",
+                        metric="accuracy",
+                        value=1.0,
+                        setting="",
+                        source="",
+                        evidence="files",
+                    )
                 ]
             },
             False,
@@ -84,7 +91,7 @@ def test_grids_and_costs_decide_and_words_do_not(change, decides):
 
 def test_plan_json_holds_scale_chance_and_what_others_published():
     result = Published(
-        variant="lstm", metric="accuracy", value=0.9, setting="small", source="A, table 1"
+        variant="lstm", metric="accuracy", value=0.9, setting="small", source="A", evidence="paper"
     )
     told = replace(catalogued("digits-lstm"), published=[result]).to_json()
     assert (told["scale"], told["chance"], told["cost"]) == ("laptop", 0.1, "")
@@ -94,7 +101,8 @@ def test_plan_json_holds_scale_chance_and_what_others_published():
             "metric": "accuracy",
             "value": 0.9,
             "setting": "small",
-            "source": "A, table 1",
+            "source": "A",
+            "evidence": "paper",
             "spread": None,
         }
     ]
