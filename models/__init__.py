@@ -23,7 +23,9 @@ from .attention_state import (
 from .cell import RecurrentCell
 from .classifier import SequenceClassifier, SequenceTagger
 from .divergence import Diverged
+from .encoder_decoder import EncoderDecoderTransformer
 from .gradient_flow import gradient_flow
+from .growth import growth
 from .gru import GRU, AdamGRU, MomentumGRU, NesterovGRU, RMSPropGRU
 from .language import LanguageModel
 from .learned import Learned
@@ -62,19 +64,28 @@ from .tasks import (
     ListOps,
     NestedSpheres,
     Oscillators,
+    Pathfinder,
     Repeat,
+    Retrieval,
     Reviews,
     Silverbox,
     Speech,
     Split,
     Stream,
     Task,
+    Translation,
     Vibration,
+    Walker,
     digits_image,
     mnist_image,
     save_png,
 )
-from .token_networks import AutoregressiveTransformer, TokenEmbedding, TransformerClassifier
+from .token_networks import (
+    AutoregressiveTransformer,
+    PairClassifier,
+    TokenEmbedding,
+    TransformerClassifier,
+)
 from .training import build, evaluate, fit, seeded
 from .transformer import Transformer, TransformerSettings
 
@@ -104,6 +115,7 @@ __all__ = [
     "Digits",
     "Diverged",
     "Dynamics",
+    "EncoderDecoderTransformer",
     "Forecasting",
     "GNesterovNODE",
     "Generation",
@@ -136,12 +148,15 @@ __all__ = [
     "ODEBlock",
     "ODENetwork",
     "Oscillators",
+    "PairClassifier",
+    "Pathfinder",
     "RMSPropDTRIV",
     "RMSPropGRU",
     "RMSPropLSTM",
     "RMSPropRNN",
     "RecurrentCell",
     "Repeat",
+    "Retrieval",
     "Reviews",
     "SequenceClassifier",
     "SequenceTagger",
@@ -155,7 +170,9 @@ __all__ = [
     "Transformer",
     "TransformerClassifier",
     "TransformerSettings",
+    "Translation",
     "Vibration",
+    "Walker",
     "adam_lstm_loop",
     "adaptive_momentum_attention",
     "adaptive_momentum_attention_loop",
@@ -168,6 +185,7 @@ __all__ = [
     "fit",
     "forecaster",
     "gradient_flow",
+    "growth",
     "image_classifier",
     "largest_drive",
     "linear_attention",

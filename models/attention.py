@@ -13,14 +13,23 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from . import attention_adaptive
 from .attention_adaptive import adaptive_momenta
-from .attention_chunks import CHUNK, chunked, linear_sums, momentum_sums, momentum_total
+from .attention_chunks import CHUNK, chunked, key_sums, linear_sums, momentum_sums
+from .attention_memory import (
+    adaptive_momentum_attention_memory,
+    linear_attention_memory,
+    momentum_attention_memory,
+    real_keys,
+    recall,
+    weights_to_end,
+)
 from .attention_state import (
     EPSILON,
     adaptive_momentum_attention_step,
     check_coefficients,
     features,
+    full_precision,
+    key_features,
     linear_attention_step,
     momentum_attention_step,
     read,
@@ -67,10 +76,11 @@ def linear_attention(
         ValueError: shapes do not fit.
     """
     _check(q, k, v, causal, key_mask)
-    with _full_precision(q):
+    if not causal:
+        return recall(linear_attention_memory(k, v, key_mask=key_mask), q).to(v.dtype)
+    with full_precision(q):
         q_, k_, v_ = _prepared(q, k, v, key_mask)
-        sums = linear_sums(q_, k_, v_) if causal else q_ @ (k_.mT @ v_)
-        return (sums / _normaliser(q_, k_, causal)).to(v.dtype)
+        return (linear_sums(q_, k_, v_) / _normaliser(q_, k_)).to(v.dtype)
 
 
 def momentum_attention(
@@ -114,18 +124,22 @@ def momentum_attention(
     check_coefficients(momentum=momentum, step=step)
     if weighting not in ("recurrence", "published"):
         raise ValueError(f"weighting is 'recurrence' or 'published', got {weighting!r}")
-    with _full_precision(q):
+    if not causal:
+        memory = momentum_attention_memory(
+            k, v, momentum=momentum, step=step, key_mask=key_mask, normalised=normalised
+        )
+        return recall(memory, q).to(v.dtype)
+    with full_precision(q):
         q_, k_, v_ = _prepared(q, k, v, key_mask)
         values = with_ones(v_) if normalised else v_
-        if causal and weighting == "recurrence":
+        if weighting == "recurrence":
             momenta, real = _constant(momentum, k_, key_mask)
             sums = step * momentum_sums(q_, k_, values, momenta, real)
         else:
-            values = values * (step * _weights_to_end(momentum, k_, key_mask))
-            sums = linear_sums(q_, k_, values) if causal else q_ @ (k_.mT @ values)
+            sums = linear_sums(q_, k_, values * (step * weights_to_end(momentum, k_, key_mask)))
         if normalised:
             return (sums[..., :-1] / (sums[..., -1:] + EPSILON)).to(v.dtype)
-        return (sums / _normaliser(q_, k_, causal)).to(v.dtype)
+        return (sums / _normaliser(q_, k_)).to(v.dtype)
 
 
 def adaptive_momentum_attention(
@@ -147,16 +161,16 @@ def adaptive_momentum_attention(
     """
     _check(q, k, v, causal, key_mask)
     check_coefficients(step=step, delta=delta)
-    with _full_precision(q):
+    if not causal:
+        memory = adaptive_momentum_attention_memory(k, v, step=step, delta=delta, key_mask=key_mask)
+        return recall(memory, q).to(v.dtype)
+    with full_precision(q):
         q_, k_, v_ = _prepared(q, k, v, key_mask)
-        there = k.new_ones(1, k.shape[2], dtype=torch.bool) if key_mask is None else key_mask
-        real = chunked(there.unsqueeze(1), 2, attention_adaptive.CHUNK)
+        real = real_keys(k, key_mask)
         momenta = adaptive_momenta(k_, v_, delta, real)
-        if causal:  # what follows the last token is of no matter
-            sums = momentum_sums(q_, k_, v_, momenta, None if key_mask is None else real)
-        else:
-            sums = q_ @ momentum_total(k_, v_, momenta, real)
-        return (step * sums / _normaliser(q_, k_, causal)).to(v.dtype)
+        # Where nothing is masked, tokens that fill the last chunk follow all others: no matter.
+        sums = momentum_sums(q_, k_, v_, momenta, None if key_mask is None else real)
+        return (step * sums / _normaliser(q_, k_)).to(v.dtype)
 
 
 def linear_attention_loop(
@@ -224,11 +238,6 @@ def _walk(
     return state, torch.stack(outputs, 2)
 
 
-def _full_precision(x: Tensor) -> torch.autocast:
-    """Sums over thousands of tokens are not for bfloat16, whatever autocast says."""
-    return torch.autocast(x.device.type, enabled=False)
-
-
 def _check(q: Tensor, k: Tensor, v: Tensor, causal: bool, key_mask: Tensor | None) -> None:
     """Raise ValueError where shapes do not fit together."""
     shapes = f"got q {tuple(q.shape)}, k {tuple(k.shape)}, v {tuple(v.shape)}"
@@ -251,16 +260,12 @@ def _prepared(
     q: Tensor, k: Tensor, v: Tensor, key_mask: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Features of queries and keys, and values, in the precision to add up in."""
-    phi = features(working(k))
-    if key_mask is not None:
-        phi = phi * key_mask[:, None, :, None]
-    return features(working(q)), phi, working(v)
+    return features(working(q)), key_features(k, key_mask), working(v)
 
 
-def _normaliser(q: Tensor, k: Tensor, causal: bool) -> Tensor:
-    """(B, H, T_q, 1), sums of q_i k_j over the keys that a query reads."""
-    total = (q * k.cumsum(2)).sum(-1, keepdim=True) if causal else q @ k.sum(2).unsqueeze(-1)
-    return total + EPSILON
+def _normaliser(q: Tensor, k: Tensor) -> Tensor:
+    """(B, H, T, 1), sums of q_i k_j over the keys up to i."""
+    return (q * key_sums(k)).sum(-1, keepdim=True) + EPSILON
 
 
 def _constant(
@@ -272,12 +277,3 @@ def _constant(
         return mu.expand(1, 1, 1, min(CHUNK, k.shape[2])), None
     real = chunked(key_mask.unsqueeze(1), 2)
     return mu.where(real, 1.0), real
-
-
-def _weights_to_end(momentum: float | Tensor, k: Tensor, key_mask: Tensor | None) -> Tensor:
-    """(B or 1, 1, T, 1): 1 + momentum + ... + momentum^n, with n real keys after a key."""
-    mu = torch.as_tensor(momentum, dtype=k.dtype, device=k.device)
-    there = k.new_ones(1, k.shape[2], dtype=torch.bool) if key_mask is None else key_mask
-    after = there.flip(1).cumsum(1).flip(1) - there.long()
-    powers = torch.cat([torch.ones_like(mu)[None], mu.expand(k.shape[2] - 1)]).cumprod(0)
-    return powers.cumsum(0)[after][:, None, :, None]

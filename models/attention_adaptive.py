@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .attention_chunks import Products, chunked
+from .attention_chunks import Products, _add_product, _dot, chunked
 from .attention_state import TINY
 
 CHUNK = 32  # tokens: their Gram matrices are the cost, so fewer than in `attention_chunks`
@@ -33,102 +33,200 @@ def adaptive_momenta(k: Tensor, v: Tensor, delta: float, real: Tensor) -> Tensor
         delta: the largest momentum is 1 - delta.
         real: (B or 1, 1, C, K) bool, `chunked` by `CHUNK`.
     """
-    change = chunked(_change(k, v, real.flatten(2)[..., : k.shape[2]]), 2, CHUNK)
-    k, v = chunked(k, 2, CHUNK), chunked(v, 2, CHUNK)
-    gram = (k @ k.mT) * (v @ v.mT)
-    p = torch.zeros_like(k[:, :, 0].mT @ v[:, :, 0])
-    momenta = []
-    pieces = (x.unbind(2) for x in (gram, change, k, v, real.expand(k.shape[:4])))
-    for inner, moved, keys, values, here in zip(*pieces, strict=True):
-        mu = AdaptiveScan.apply(_with_start(inner, p, keys, values), moved, here, delta)
-        momenta.append(mu)
-        kept = Products.apply(mu)[..., -1, :, None]
-        p = kept[..., :1, :] * p + keys.mT @ (kept[..., 1:, :] * values)
-    return torch.stack(momenta, 2)
+    there = real.flatten(2)[..., : k.shape[2]]
+    change = chunked(Change.apply(k, _latest(k, there), v, _latest(v, there)), 2, CHUNK)
+    return AdaptiveMomenta.apply(chunked(k, 2, CHUNK), chunked(v, 2, CHUNK), change, real, delta)
 
 
-class AdaptiveScan(torch.autograd.Function):
-    """Momenta (B, H, K) of a chunk.
+class AdaptiveMomenta(torch.autograd.Function):
+    """Momenta (B, H, C, K), chunk after chunk.
 
-    Takes its Gram matrix (B, H, K + 1, K + 1) with p at the start in front, the squared norms
-    (B, H, K) of the changes of U, which tokens are real (B, H, K), and delta.
+    Takes k (B, H, C, K, D), v (B, H, C, K, M), the squared norms (B, H, C, K) of the changes of U,
+    which tokens are real (B or 1, 1, C, K), and delta.
     """
 
-    apply: ClassVar[Callable[[Tensor, Tensor, Tensor, float], Tensor]]
+    apply: ClassVar[Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]]
 
     @staticmethod
-    def forward(ctx: Any, gram: Tensor, change: Tensor, real: Tensor, delta: float) -> Tensor:
-        """The loop runs on the host, in numpy: these are few numbers, and its calls are short."""
-        arrays = _scan(
-            gram.flatten(0, 1).permute(1, 2, 0).contiguous().numpy(force=True),
-            change.flatten(0, 1).T.contiguous().numpy(force=True),
-            real.flatten(0, 1).T.contiguous().numpy(force=True),
-            1 - delta,
-        )
-        found = (torch.from_numpy(x).movedim(-1, 0).to(gram.device).contiguous() for x in arrays)
-        mu, size, fading = (x.view(*gram.shape[:2], *x.shape[1:]) for x in found)
+    def forward(
+        ctx: Any, k: Tensor, v: Tensor, change: Tensor, real: Tensor, delta: float
+    ) -> Tensor:
+        """The loop over tokens runs on the host, in numpy: few numbers, and its calls are short."""
+        kk, vv = k @ k.mT, v @ v.mT
+        gram = kk * vv
+        gram.diagonal(dim1=-2, dim2=-1).mul_(0.5)
+        roots = change.clamp(min=TINY) ** 0.25
+        p = torch.zeros_like(k[:, :, 0].mT @ v[:, :, 0])
+        found: list[tuple[Tensor, ...]] = []
+        pieces = k, v, gram, roots, real.expand(change.shape)
+        for keys, values, inner, root, here in zip(*(x.unbind(2) for x in pieces), strict=True):
+            kp = keys @ p
+            cross = _dot(kp, values)
+            mu, size, kept = _scan(inner, cross, (p * p).sum((-2, -1)), root, here, 1 - delta)
+            found.append((mu, size, p, kp))
+            p = torch.addcmul(keys.mT @ (kept[..., 1:, :] * values), p, kept[..., :1, :])
+        momenta, *others = (torch.stack(each, 2) for each in zip(*found, strict=True))
         ctx.delta = delta
-        ctx.save_for_backward(gram, change, real, fading, size)
-        return mu
+        ctx.save_for_backward(k, v, kk, vv, change, real, momenta, *others)
+        return momenta
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        """Solve (I - J)^T x = gradient, where J_il is dmu_i / dmu_l through the norm of p_{i-1}."""
-        gram, change, real, fading, size = ctx.saved_tensors
-        size = size + TINY
-        root = ((change + TINY) / size) ** 0.25
-        free = real & ((1 - root).square() < 1 - ctx.delta)
-        slope = ((1 - root) * root / 2).where(free, 0.0)
-        by_size, by_change = slope / size, -slope / (change + TINY)
-        inner = fading @ gram @ fading.mT  # of p_{i-1} and p_{l-1}
-        # p_{i-1} moves by F_{i-1,l} p_{l-1} with mu_l
-        jacobian = 2 * by_size.unsqueeze(-1) * fading[..., 1:] * inner
-        eye = torch.eye(jacobian.shape[-1], dtype=gram.dtype, device=gram.device)
-        solved = torch.linalg.solve_triangular(
-            (eye - jacobian).mT, gradient.unsqueeze(-1), upper=True, unitriangular=True
-        )
-        weighted = solved * by_size.unsqueeze(-1) * fading
-        return fading.mT @ weighted, solved.squeeze(-1) * by_change, None, None
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Solve (I - J)^T x = gradient, where J_il is dmu_i / dmu_l through the norm of p_{i-1}.
+
+        The gradient by mu has a part y through p at a chunk's end, which is known when the chunks
+        behind are done; x is linear in it.
+        """
+        k, v, kk, vv, change, real, momenta, sizes, p, kp = ctx.saved_tensors
+        by_size, by_change = _slopes(change.clamp(min=TINY), sizes, real, 1 - ctx.delta)
+        fading = Products.apply(momenta)
+        last, fading = fading[..., -1, :], _before(fading)
+        gram = _with_start(kk * vv, _dot(kp, v).unsqueeze(-1), (p * p).sum((-2, -1)))
+        scaled = by_size.unsqueeze(-1) * fading
+        # p_{i-1} moves by F_{i-1,l} p_{l-1} with mu_l; torch takes the diagonal for 1
+        system = (scaled @ gram @ fading.mT).mul_(fading[..., 1:]).mul_(-2).mT
+        ends, ke, x = _back_through_chunks(k, v, p, gradient, fading, last, scaled, system)
+        by_gram = fading.mT @ (x * scaled)
+        crossed, kept, inner = 2 * by_gram[..., 1:, :1], last[..., 1:, None], by_gram[..., 1:, 1:]
+        inner.mul_(2)
+        by_k = _add_product((inner * vv) @ k, crossed * v, p.mT)
+        _add_product(by_k, kept * v, ends.mT)
+        by_v = ((inner * kk) @ v).addcmul_(crossed, kp).addcmul_(kept, ke)
+        return by_k, by_v, x.squeeze(-1) * by_change, None, None
+
+
+def _slopes(change: Tensor, sizes: Tensor, real: Tensor, cap: float) -> tuple[Tensor, Tensor]:
+    """Derivatives of momenta by the squared norms of p and of the change of U."""
+    root = (change / sizes) ** 0.25
+    free = real & ((1 - root).square() < cap)
+    slope = ((1 - root) * root / 2).where(free, 0.0)
+    return slope / sizes, -slope / change
+
+
+def _back_through_chunks(
+    k: Tensor,
+    v: Tensor,
+    p: Tensor,
+    gradient: Tensor,
+    fading: Tensor,
+    last: Tensor,
+    scaled: Tensor,
+    system: Tensor,
+) -> tuple[Tensor, ...]:
+    """Gradients by p after each chunk (B, H, C, D, M), k by them, and solutions x (B, H, C, K, 1).
+
+    Args:
+        k: (B, H, C, K, D).
+        v: (B, H, C, K, M).
+        p: (B, H, C, D, M), before each chunk.
+        gradient: (B, H, C, K), by momenta.
+        fading: (B, H, C, K, K + 1), F of the tokens before.
+        last: (B, H, C, K + 1), its row after the last token.
+        scaled: (B, H, C, K, K + 1), F times the derivatives of momenta by squared norms of p.
+        system: (B, H, C, K, K), the upper triangle of (I - J)^T.
+    """
+    end = torch.zeros_like(p[:, :, 0])
+    found: list[tuple[Tensor, ...]] = []
+    by_start = (2 * fading[..., :1] * scaled).mT  # 2 <p, U_j> is in the squared norms
+    last, gradient = last.unsqueeze(-1), gradient.unsqueeze(-1)
+    pieces = k, v, p, gradient, last[..., 1:, :] * fading, last[..., :1, :], system, by_start
+    for keys, values, start, by, through, left, upper, to_start in reversed(
+        list(zip(*(x.unbind(2) for x in pieces), strict=True))
+    ):
+        own = (start * end).sum((-2, -1), keepdim=True)
+        ke = keys @ end
+        y = torch.cat([own, (ke * values).sum(-1, keepdim=True)], -2)
+        x = torch.linalg.solve_triangular(upper, by + through @ y, upper=True, unitriangular=True)
+        found.append((end, ke, x))
+        back = to_start @ x
+        end = torch.addcmul(keys.mT @ (back[..., 1:, :] * values), end, left)
+        end.addcmul_(start, back[..., :1, :])
+    return tuple(torch.stack(each, 2) for each in zip(*reversed(found), strict=True))
 
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def _scan(gram: Array, change: Array, real: Array, cap: float) -> tuple[Array, Array, Array]:
-    """Momenta (K, N), squared norms of p before each token (K, N), and p's row of F (K, K + 1, N).
+def _scan(
+    gram: Tensor, cross: Tensor, size: Tensor, roots: Tensor, real: Tensor, cap: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One chunk's momenta and squared norms of p before each token, (B, H, K) both.
 
-    Of N heads: their Gram matrices (K + 1, K + 1, N), changes (K, N), which tokens are real.
+    And what is left at its end of p from before it, and of each token, (B, H, K + 1, 1).
+
+    Args:
+        gram: (B, H, K, K), products of the tokens' U; overwritten.
+        cross: (B, H, K), their products with p at the start; overwritten.
+        size: (B, H), the squared norm of p at the start.
+        roots: (B, H, K), fourth roots of the squared norms of changes of U.
+        real: (B, H, K) bool.
+        cap: the largest momentum.
     """
-    fading = np.zeros_like(gram[1:])
-    fading[0, 0] = 1
-    momenta, sizes = np.empty_like(change), np.empty_like(change)
-    roots = np.sqrt(np.sqrt(change + TINY))
-    size = gram[0, 0]
-    for i, (root, mu, there) in enumerate(zip(roots, momenta, real, strict=True)):
-        sizes[i] = size
-        np.square(1 - root / np.sqrt(np.sqrt(size + TINY)), out=mu)
-        np.minimum(mu, cap, out=mu)
-        mu[~there] = 1
-        if i + 1 < len(roots):
-            row, past = fading[i, : i + 1], gram[i + 1, : i + 1]
-            cross = np.einsum("jn,jn->n", row, past)
-            size = np.maximum(mu * (mu * size + 2 * cross) + gram[i + 1, i + 1], 0)
-            np.multiply(row, mu, out=fading[i + 1, : i + 1])
-            fading[i + 1, i + 1] = 1
-    return momenta, sizes, fading
+    where, device = roots.shape, gram.device
+    g, c, half, r, here = (
+        x.flatten(0, 1).numpy(force=True) for x in (gram, cross, size / 2, roots / 2**0.25, real)
+    )
+    momenta, sizes = np.empty_like(r), np.empty_like(r)
+    skips = None if here.all() else ~here
+    for i, (root, mu, size_) in enumerate(zip(r.T, momenta.T, sizes.T, strict=True)):
+        np.maximum(half, TINY / 2, out=size_)
+        np.minimum(np.square(1 - root / np.sqrt(np.sqrt(size_))), cap, out=mu)
+        if skips is not None:
+            mu[skips[:, i]] = 1
+        rest = c[:, i:]
+        half = rest[:, 0]
+        half += mu * size_
+        rest *= mu[:, None]
+        rest += g[:, i, i:]
+    sizes *= 2
+    kept = np.ones((len(r), r.shape[1] + 1, 1), r.dtype)
+    np.cumprod(momenta[:, ::-1], 1, out=kept[:, -2::-1, 0])
+    found = (torch.from_numpy(x).to(device) for x in (momenta, sizes, kept))
+    mu, size, left = (x.view(*where[:2], *x.shape[1:]) for x in found)
+    return mu, size, left
 
 
-def _change(k: Tensor, v: Tensor, real: Tensor) -> Tensor:
-    """(B, H, T), squared norms of U_i - U_{i-1}, between real tokens; the first is from 0.
+def _before(fading: Tensor) -> Tensor:
+    """F of the tokens before: a chunk's first row is its start."""
+    before = torch.zeros_like(fading)
+    before[..., 1:, :] = fading[..., :-1, :]
+    before[..., 0, 0] = 1
+    return before
 
-    By differences of k and of v, which stays exact where a token hardly differs from the last.
+
+class Change(torch.autograd.Function):
+    """Squared norms (..., T) of k v^T - k' v'^T.
+
+    Takes k and k' (..., T, D), v and v' (..., T, M). By differences of k and of v, which stays
+    exact where a token hardly differs from the last.
     """
-    old_k, old_v = _latest(k, real), _latest(v, real)
-    dk, dv = k - old_k, v - old_v
-    cross = (dk * old_k).sum(-1) * (v * dv).sum(-1)
-    change = _square(dk) * _square(v) + 2 * cross + _square(old_k) * _square(dv)
-    return change.clamp(min=0)
+
+    apply: ClassVar[Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]]
+
+    @staticmethod
+    def forward(ctx: Any, k: Tensor, old_k: Tensor, v: Tensor, old_v: Tensor) -> Tensor:
+        """Of (k - k') v^T + k' (v - v')^T."""
+        dk, dv = k - old_k, v - old_v
+        products = [_dot(*pair) for pair in ((dk, dk), (dk, old_k), (old_k, old_k))]
+        products += [_dot(*pair) for pair in ((v, v), (v, dv), (dv, dv))]
+        ctx.save_for_backward(dk, old_k, v, dv, *products)
+        kk, kl, ll, vv, vw, ww = products
+        return (kk * vv + 2 * kl * vw + ll * ww).clamp_(min=0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Each a sum of two of the four vectors."""
+        dk, old_k, v, dv, *products = ctx.saved_tensors
+        kk, kl, ll, vv, vw, ww = (2 * (gradient * x).unsqueeze(-1) for x in products)
+        by_dv = (kl * v).addcmul_(ll, dv)
+        return (
+            (vv * dk).addcmul_(vw, old_k),
+            ((vw - vv) * dk).addcmul_(ww - vw, old_k),
+            (kk * v).addcmul_(kl, dv).add_(by_dv),
+            by_dv.neg_(),
+        )
 
 
 def _latest(x: Tensor, real: Tensor) -> Tensor:
@@ -142,12 +240,7 @@ def _latest(x: Tensor, real: Tensor) -> Tensor:
     return padded.gather(2, source.unsqueeze(-1).expand_as(x))
 
 
-def _square(x: Tensor) -> Tensor:
-    return (x * x).sum(-1)
-
-
-def _with_start(gram: Tensor, p: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """The Gram matrix (B, H, K + 1, K + 1) of p (B, H, D, M) and the outer products."""
-    cross = ((k @ p) * v).sum(-1, keepdim=True)  # (B, H, K, 1)
-    own = (p * p).sum((-2, -1))[..., None, None]
-    return torch.cat([torch.cat([own, cross.mT], -1), torch.cat([cross, gram], -1)], -2)
+def _with_start(gram: Tensor, cross: Tensor, own: Tensor) -> Tensor:
+    """The Gram matrix (B, H, K + 1, K + 1) of p, by its products, and the outer products."""
+    first = torch.cat([own[..., None, None], cross.mT], -1)
+    return torch.cat([first, torch.cat([cross, gram], -1)], -2)

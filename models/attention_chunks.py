@@ -36,6 +36,14 @@ def chunked(x: Tensor, time: int, size: int = CHUNK) -> Tensor:
     return x.reshape(*x.shape[:time], -1, size, *x.shape[time + 1 :])
 
 
+def key_sums(k: Tensor) -> Tensor:
+    """(B, H, T, D), the sums of k_j over all j <= i."""
+    length = k.shape[2]
+    k = chunked(k, 2)
+    rows = k.new_ones(k.shape[3], k.shape[3]).tril()
+    return (rows @ k + _before(k.sum(3, keepdim=True))).flatten(2, 3)[:, :, :length]
+
+
 def linear_sums(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """(B, H, T, M), the sums of (q_i k_j) v_j over all j <= i.
 
@@ -47,9 +55,7 @@ def linear_sums(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     length = q.shape[2]
     q, k, v = (chunked(x, 2) for x in (q, k, v))
     within = (q @ k.mT).tril() @ v
-    ends = k[:, :, :-1].mT @ v[:, :, :-1]
-    start = ends.new_zeros(*ends.shape[:2], 1, *ends.shape[3:])
-    return (within + q @ torch.cat([start, ends.cumsum(2)], 2)).flatten(2, 3)[:, :, :length]
+    return (within + q @ _before(k.mT @ v)).flatten(2, 3)[:, :, :length]
 
 
 def momentum_sums(q: Tensor, k: Tensor, v: Tensor, momenta: Tensor, real: Tensor | None) -> Tensor:
@@ -65,18 +71,64 @@ def momentum_sums(q: Tensor, k: Tensor, v: Tensor, momenta: Tensor, real: Tensor
     length = q.shape[2]
     q, k, v = (chunked(x, 2, momenta.shape[-1]) for x in (q, k, v))
     fading = Products.apply(momenta)
-    weights = _weights(fading, real)
-    s, p = _starts(k, v, weights[..., -1, :], fading[..., -1, :])
-    within = (q @ k.mT * weights[..., 1:]) @ v
-    before = q @ s[:, :, :-1] + weights[..., :1] * (q @ p[:, :, :-1])
-    return (within + before).flatten(2, 3)[:, :, :length]
+    sums = WeightedSums.apply(q, k, v, _weights(fading, real), fading[..., -1, :])
+    return sums.flatten(2, 3)[:, :, :length]
 
 
 def momentum_total(k: Tensor, v: Tensor, momenta: Tensor, real: Tensor | None) -> Tensor:
     """(B, H, D, M), s after the last token. Arguments are those of `momentum_sums`."""
     k, v = (chunked(x, 2, momenta.shape[-1]) for x in (k, v))
     fading = Products.apply(momenta)
-    return _starts(k, v, _weights(fading, real)[..., -1, :], fading[..., -1, :])[0][:, :, -1]
+    return _motion(k, v, _weights(fading, real)[..., -1, :], fading[..., -1, :])[2]
+
+
+class WeightedSums(torch.autograd.Function):
+    """Sums (B, H, C, K, M) over all earlier tokens, by their weights within a chunk.
+
+    Takes q and k (B, H, C, K, D), v (B, H, C, K, M), W (B or 1, H or 1, C or 1, K, K + 1), and the
+    last row of F. Left to autograd it takes twice as many passes over memory.
+    """
+
+    apply: ClassVar[Callable[..., Tensor]]
+
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, weights: Tensor, fading: Tensor
+    ) -> Tensor:
+        """Within a chunk by W, and from s and p at its start."""
+        similar = q @ k.mT
+        s, p = _motion(k, v, weights[..., -1, :], fading)[:2]
+        ctx.save_for_backward(q, k, v, weights, fading, similar, s, p)
+        out = (similar * weights[..., 1:]) @ v
+        _add_product(out, q, s)
+        return _add_product(out, q * weights[..., :1], p)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """What reaches s and p at a chunk's end comes from the chunks behind, the last first."""
+        q, k, v, weights, fading, similar, s, p = ctx.saved_tensors
+        last, first = weights[..., -1, :], weights[..., :1]
+        by_s, by_p = _motion_back(q, first, gradient, last, fading)
+        by_pair = gradient @ v.mT
+        by_similar = by_pair * weights[..., 1:]
+        by_first, to_s, to_p = gradient @ p.mT, v @ by_s.mT, v @ by_p.mT
+        by_q = _add_product(by_similar @ k, gradient, s.mT).addcmul_(by_first, first)
+        by_k = (by_similar.mT @ q).addcmul_(to_s, last[..., 1:, None])
+        by_k.addcmul_(to_p, fading[..., 1:, None])
+        by_v = torch.mul(similar, weights[..., 1:], out=by_similar).mT @ gradient
+        _add_product(by_v, k * last[..., 1:, None], by_s)
+        _add_product(by_v, k * fading[..., 1:, None], by_p)
+        if not any(ctx.needs_input_grad[3:]):
+            return by_q, by_k, by_v, None, None
+        by_weights = torch.cat([_dot(q, by_first)[..., None], by_pair.mul_(similar)], -1)
+        by_weights[..., -1, 1:] += _dot(k, to_s)
+        by_weights[..., -1, 0] += (p * by_s).sum((-2, -1))
+        by_fading = torch.cat([(p * by_p).sum((-2, -1))[..., None], _dot(k, to_p)], -1)
+        by_weights, by_fading = (
+            x.sum_to_size(of.shape) for x, of in ((by_weights, weights), (by_fading, fading))
+        )
+        return by_q, by_k, by_v, by_weights, by_fading
 
 
 class Products(torch.autograd.Function):
@@ -108,29 +160,63 @@ class Products(torch.autograd.Function):
         return ((fading[..., 1:].mT @ gradient) * before).sum(-1)
 
 
+def _before(ends: Tensor) -> Tensor:
+    """Sums over the chunks before each, of (B, H, C, ...)."""
+    return torch.cat([torch.zeros_like(ends[:, :, :1]), ends[:, :, :-1].cumsum(2)], 2)
+
+
 def _weights(fading: Tensor, real: Tensor | None) -> Tensor:
     """W from F, (..., K, K + 1): sums over rows up to each, as a product, faster than cumsum."""
     rows = fading.new_ones(fading.shape[-2], fading.shape[-2]).tril()
     return (rows if real is None else rows * real.unsqueeze(-2)) @ fading
 
 
-def _starts(k: Tensor, v: Tensor, weights: Tensor, fading: Tensor) -> tuple[Tensor, Tensor]:
-    """S and p before each chunk and after the last, (B, H, C + 1, D, M), by last rows of W and F.
+def _motion(k: Tensor, v: Tensor, weights: Tensor, fading: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """S and p before each chunk, (B, H, C, D, M) both, and s after the last, (B, H, D, M).
 
     Args:
         k: (B, H, C, K, D).
         v: (B, H, C, K, M).
-        weights: (..., C or 1, K + 1).
-        fading: likewise.
+        weights: (..., C or 1, K + 1), the last row of W.
+        fading: likewise, of F.
     """
-    rows = torch.stack([weights, fading], -1)  # (..., K + 1, 2)
-    both = (rows[..., 1:, :].unsqueeze(-1) * v.unsqueeze(-2)).flatten(-2)  # (B, H, C, K, 2M)
-    ends = (k.mT @ both).unbind(2)
-    kept = rows[:, :, :, :1].expand(-1, -1, len(ends), -1, -1).unsqueeze(3).unbind(2)
-    s = p = torch.zeros_like(k[:, :, 0].mT @ v[:, :, 0])
-    starts = [(s, p)]
-    for end, (to_s, to_p) in zip(ends, (each.unbind(-1) for each in kept), strict=True):
-        more_s, more_p = end.chunk(2, -1)
-        s, p = s + more_s + to_s * p, more_p + to_p * p
-        starts.append((s, p))
-    return torch.stack([s for s, _ in starts], 2), torch.stack([p for _, p in starts], 2)
+    more_s = (k * weights[..., 1:, None]).mT @ v
+    more_p = (k * fading[..., 1:, None]).mT @ v
+    s, p = torch.zeros_like(more_s[:, :, 0]), torch.zeros_like(more_s[:, :, 0])
+    all_s, all_p = [], []
+    pieces = more_s.unbind(2), more_p.unbind(2), *_kept(weights, fading, more_s.shape[2])
+    for to_s, to_p, s_of_p, p_of_p in zip(*pieces, strict=True):
+        all_s.append(s)
+        all_p.append(p)
+        s, p = torch.addcmul(s + to_s, p, s_of_p), torch.addcmul(to_p, p, p_of_p)
+    return torch.stack(all_s, 2), torch.stack(all_p, 2), s
+
+
+def _motion_back(
+    q: Tensor, first: Tensor, gradient: Tensor, weights: Tensor, fading: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradients by s and p after each chunk, (B, H, C, D, M) both, as queries there read them."""
+    more_s, more_p = q.mT @ gradient, (q * first).mT @ gradient
+    s, p = torch.zeros_like(more_s[:, :, 0]), torch.zeros_like(more_s[:, :, 0])
+    all_s, all_p = [], []
+    pieces = more_s.unbind(2), more_p.unbind(2), *_kept(weights, fading, more_s.shape[2])
+    for to_s, to_p, s_of_p, p_of_p in zip(*(reversed(x) for x in pieces), strict=True):
+        all_s.append(s)
+        all_p.append(p)
+        s, p = s + to_s, torch.addcmul(to_p, p, p_of_p).addcmul_(s, s_of_p)
+    return torch.stack(all_s[::-1], 2), torch.stack(all_p[::-1], 2)
+
+
+def _kept(weights: Tensor, fading: Tensor, chunks: int) -> list[tuple[Tensor, ...]]:
+    """For each chunk how much of p at its start is in s and in p at its end, (..., 1, 1)."""
+    return [x[..., 0].expand(-1, -1, chunks)[..., None, None].unbind(2) for x in (weights, fading)]
+
+
+def _add_product(out: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Add a b to out (..., K, M), in place."""
+    out.flatten(0, -3).baddbmm_(a.flatten(0, -3), b.flatten(0, -3))
+    return out
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).sum(-1)

@@ -19,14 +19,15 @@ optimization", 2021. The step forms here are the specification; `attention` comp
 sequences at once.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 EPSILON = 1e-6  # beside the normaliser, as published
-TINY = 1e-24  # beside squared norms, so that 0 / 0 is 1 and roots have gradients
+TINY = 1e-24  # squared norms below it count as this, so that 0 / 0 is 1 and roots have gradients
 
 
 class KeyValueState(NamedTuple):
@@ -63,7 +64,26 @@ class AdaptiveMomentumState(NamedTuple):
 
 def features(x: Tensor) -> Tensor:
     """elu(x) + 1, written so that it stays positive where elu(x) rounds to -1."""
-    return x.clamp(max=0).exp() + x.relu()
+    return Features.apply(x)
+
+
+class Features(torch.autograd.Function):
+    """`features`, whose derivative is the smaller of 1 and what they are."""
+
+    apply: ClassVar[Callable[[Tensor], Tensor]]  # torch leaves it without types
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """An exponential below 0, a straight line above."""
+        phi = x.clamp(max=0).exp_().add_(x.clamp(min=0))
+        ctx.save_for_backward(phi)
+        return phi
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """By the features alone."""
+        phi: Tensor = ctx.saved_tensors[0]
+        return gradient * phi.clamp(max=1)
 
 
 def working(x: Tensor) -> Tensor:
@@ -166,13 +186,26 @@ def adaptive_momentum_attention_step(
 
 def adaptive_momentum(change: Tensor, size: Tensor, delta: float) -> Tensor:
     """The optimal momentum by the squared norms of the gradient's change and of the momentum."""
-    return (1 - ((change + TINY) / (size + TINY)) ** 0.25).square().clamp(max=1 - delta)
+    ratio = change.clamp(min=TINY) / size.clamp(min=TINY)
+    return (1 - ratio**0.25).square().clamp(max=1 - delta)
+
+
+def key_features(k: Tensor, key_mask: Tensor | None) -> Tensor:
+    """Features of keys (B, H, T, D), in the precision to add up in; 0 where not real (B, T)."""
+    phi = features(working(k))
+    return phi if key_mask is None else phi * key_mask[:, None, :, None]
+
+
+def full_precision(x: Tensor) -> torch.autocast:
+    """Sums over thousands of tokens are not for bfloat16, whatever autocast says."""
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def read(s: Tensor, z: Tensor, q: Tensor) -> Tensor:
     """(B, H, T, M), what queries (B, H, T, D) read from s (B, H, D, M) by z (B, H, D)."""
-    phi = features(working(q))
-    return (phi @ s) / (phi @ z.unsqueeze(-1) + EPSILON)
+    with full_precision(q):
+        phi = features(working(q))
+        return (phi @ s) / (phi @ z.unsqueeze(-1) + EPSILON)
 
 
 def with_ones(v: Tensor) -> Tensor:

@@ -12,9 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from .product import product
+from .product import by_hand, product
 
 PIECE = 16  # time steps whose drives are made, and whose gradients are gathered, at once
 
@@ -42,7 +41,7 @@ class _ModReLU(torch.autograd.Function):
         return outputs
 
     @staticmethod
-    @once_differentiable
+    @by_hand
     def backward(ctx: Any, by_outputs: Tensor) -> tuple[Tensor | None, ...]:
         sequence, start, input, W, outputs = ctx.saved_tensors
         by_sequence = torch.empty_like(sequence) if ctx.needs_input_grad[0] else None

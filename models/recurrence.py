@@ -16,10 +16,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .modrelu import modrelu_scan
-from .product import product
+from .product import by_hand, product
 
 PIECE = 16  # time steps of a drive at once: more fall out of the cache, fewer cost more calls
 
@@ -376,7 +375,7 @@ class _Driven(torch.autograd.Function):
         return (states[0][1:], *(state[-1].clone() for state in states))
 
     @staticmethod
-    @once_differentiable
+    @by_hand
     def backward(ctx: Any, by_outputs: Tensor, *by_ends: Tensor) -> tuple[Tensor | None, ...]:
         weight, kept, *states = ctx.saved_tensors
         rule: Recurrence = ctx.rule

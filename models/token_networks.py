@@ -40,8 +40,39 @@ class TokenEmbedding(nn.Module):
         return embedded
 
 
-class TransformerClassifier(nn.Module):
-    """One answer to a sequence, linear in the mean of the top layer over what is there.
+class SequenceEncoder(nn.Module):
+    """One vector for a sequence: the mean of the top layer over what is there.
+
+    Args:
+        num_tokens: there are.
+        length: of the longest sequence.
+        settings: of the layers.
+        padding: the token that stands behind the end of shorter sequences; None when there is none.
+    """
+
+    def __init__(
+        self, num_tokens: int, length: int, settings: TransformerSettings, padding: int | None
+    ) -> None:
+        super().__init__()
+        self.padding = padding
+        self.embedding = TokenEmbedding(num_tokens, length, settings.features)
+        self.encoder = Transformer(settings, causal=False)
+
+    def encoded(self, tokens: Tensor) -> Tensor:
+        """(B, F) from tokens (B, T)."""
+        there = torch.ones_like(tokens, dtype=torch.bool)
+        if self.padding is not None:
+            there = tokens != self.padding
+            longest = max(int(there.sum(1).max()), 1)  # what is behind it costs time
+            tokens, there = tokens[:, :longest], there[:, :longest]
+        top = self.encoder(self.embedding(tokens), None if self.padding is None else there)
+        weights = there.unsqueeze(-1).to(top.dtype)
+        mean: Tensor = (top * weights).sum(1) / weights.sum(1).clamp_min(1)
+        return mean
+
+
+class TransformerClassifier(SequenceEncoder):
+    """One answer to a sequence, linear in its vector.
 
     Args:
         num_tokens: there are.
@@ -60,22 +91,43 @@ class TransformerClassifier(nn.Module):
         *,
         padding: int | None = None,
     ) -> None:
-        super().__init__()
-        self.padding = padding
-        self.embedding = TokenEmbedding(num_tokens, length, settings.features)
-        self.encoder = Transformer(settings, causal=False)
+        super().__init__(num_tokens, length, settings, padding)
         self.head = nn.Linear(settings.features, num_outputs)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, K) from tokens (B, T)."""
-        there = torch.ones_like(tokens, dtype=torch.bool)
-        if self.padding is not None:
-            there = tokens != self.padding
-            longest = max(int(there.sum(1).max()), 1)  # what is behind it costs time
-            tokens, there = tokens[:, :longest], there[:, :longest]
-        top = self.encoder(self.embedding(tokens), None if self.padding is None else there)
-        weights = there.unsqueeze(-1).to(top.dtype)
-        answer: Tensor = self.head((top * weights).sum(1) / weights.sum(1).clamp_min(1))
+        answer: Tensor = self.head(self.encoded(tokens))
+        return answer
+
+
+class PairClassifier(SequenceEncoder):
+    """One answer to two sequences, which one encoder reads, each by itself.
+
+    Of their vectors a and b, two linear layers see [a, b, a b, a - b], as for the Long Range
+    Arena's retrieval.
+
+    Args are those of `TransformerClassifier`.
+    """
+
+    def __init__(
+        self,
+        num_tokens: int,
+        length: int,
+        num_outputs: int,
+        settings: TransformerSettings,
+        *,
+        padding: int | None = None,
+    ) -> None:
+        super().__init__(num_tokens, length, settings, padding)
+        features, wide = settings.features, settings.expansion * settings.features
+        self.head = nn.Sequential(
+            nn.Linear(4 * features, wide), nn.ReLU(), nn.Linear(wide, num_outputs)
+        )
+
+    def forward(self, pairs: Tensor) -> Tensor:
+        """(B, K) from pairs of sequences (B, 2, T)."""
+        a, b = self.encoded(pairs.flatten(0, 1)).unflatten(0, (-1, 2)).unbind(1)
+        answer: Tensor = self.head(torch.cat([a, b, a * b, a - b], -1))
         return answer
 
 

@@ -261,6 +261,7 @@ class _Trainer:
     def test(self) -> Metrics:
         """Metrics of the test split, the only place that asks for it, and a last look."""
         metrics = evaluate(self.network, self.task, self.task.test().to(self.device))
+        metrics |= self.task.generated(self.network)
         return {f"test_{name}": value for name, value in metrics.items()} | self.look("after")
 
     def look(self, when: str) -> Series:

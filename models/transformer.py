@@ -17,6 +17,12 @@ from .attention import (
     momentum_attention,
     softmax_attention,
 )
+from .attention_memory import (
+    adaptive_momentum_attention_memory,
+    linear_attention_memory,
+    momentum_attention_memory,
+    softmax_attention_memory,
+)
 from .attention_state import (
     adaptive_momentum_attention_step,
     check_coefficients,
@@ -37,19 +43,28 @@ ResidualName = Literal["plain", "momentum", "adaptive"]
 
 
 class Attention(NamedTuple):
-    """One attention in two forms that agree."""
+    """One attention in its forms, which agree."""
 
     whole: Callable[..., Tensor]  # of a sequence
     token: Callable[..., tuple[Any, Tensor]]  # of one token and a state, causal
-    coefficients: tuple[str, ...] = ()  # that both forms take, by their names in the settings
+    memory: Callable[..., Any]  # of keys and values, for queries from elsewhere
+    coefficients: tuple[str, ...] = ()  # that all forms take, by their names in the settings
 
 
 ATTENTIONS: dict[AttentionName, Attention] = {
-    "softmax": Attention(softmax_attention, softmax_attention_step),
-    "linear": Attention(linear_attention, linear_attention_step),
-    "momentum": Attention(momentum_attention, momentum_attention_step, ("momentum", "step")),
+    "softmax": Attention(softmax_attention, softmax_attention_step, softmax_attention_memory),
+    "linear": Attention(linear_attention, linear_attention_step, linear_attention_memory),
+    "momentum": Attention(
+        momentum_attention,
+        momentum_attention_step,
+        momentum_attention_memory,
+        ("momentum", "step"),
+    ),
     "adaptive": Attention(
-        adaptive_momentum_attention, adaptive_momentum_attention_step, ("step", "delta")
+        adaptive_momentum_attention,
+        adaptive_momentum_attention_step,
+        adaptive_momentum_attention_memory,
+        ("step", "delta"),
     ),
 }
 
@@ -176,23 +191,36 @@ class Block(nn.Module):
         self, x: Tensor, motion: Motion | None, key_mask: Tensor | None = None
     ) -> tuple[Tensor, Motion]:
         """(B, T, F) from (B, T, F), and the motion for the next layer; None in the first."""
-        return self._connected(x, self.attention(self._read(x), key_mask), motion)
+        change = self.attention(self._read(x, self.attention_norm), key_mask)
+        x, motion = self._moved(x, change, motion, self.attention_norm)
+        return self._widened(x), motion
 
     def token(self, x: Tensor, motion: Motion | None, state: Any) -> tuple[Tensor, Motion, Any]:
         """The same for one token (B, F), with what the attention remembers."""
-        change, state = self.attention.token(self._read(x), state)
-        return *self._connected(x, change, motion), state
+        change, state = self.attention.token(self._read(x, self.attention_norm), state)
+        x, motion = self._moved(x, change, motion, self.attention_norm)
+        return self._widened(x), motion, state
 
-    def _read(self, x: Tensor) -> Tensor:
-        read: Tensor = self.attention_norm(x) if self.prenorm else x
+    def _read(self, x: Tensor, norm: nn.LayerNorm) -> Tensor:
+        read: Tensor = norm(x) if self.prenorm else x
         return read
 
-    def _connected(self, x: Tensor, change: Tensor, motion: Motion | None) -> tuple[Tensor, Motion]:
+    def _moved(
+        self, x: Tensor, change: Tensor, motion: Motion | None, norm: nn.LayerNorm
+    ) -> tuple[Tensor, Motion]:
+        """An attention's change is joined to what it read."""
         x, motion = self.connection(x, self.dropout(change), motion)
+        moved: Tensor = x if self.prenorm else norm(x)
+        return moved, motion
+
+    def _widened(self, x: Tensor) -> Tensor:
+        """The two linear layers' change likewise, without momentum."""
+        widened: Tensor
         if self.prenorm:
-            return x + self.linear(self.linear_norm(x)), motion
-        x = self.attention_norm(x)
-        return self.linear_norm(x + self.linear(x)), motion
+            widened = x + self.linear(self.linear_norm(x))
+        else:
+            widened = self.linear_norm(x + self.linear(x))
+        return widened
 
 
 class Transformer(nn.Module):

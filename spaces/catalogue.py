@@ -27,12 +27,18 @@ CATALOGUE = {
     "mnist-ode": "ode_images:mnist_ode",
     "cifar10-ode": "ode_images:cifar10_ode",
     "silverbox-ode": "ode:silverbox_ode",
+    "silverbox-growth": "growth:silverbox_growth",
     "vibration-ode": "ode:vibration_ode",
+    "walker-ode": "ode:walker_ode",
     # transformers
     "copy-attention": "attention:copy_attention",
-    "listops-attention": "attention:listops_attention",
     "generation-attention": "attention:generation_attention",
-    "image-attention": "attention:image_attention",
+    "translation-attention": "attention:translation_attention",
+    "listops-attention": "arena:listops_attention",
+    "text-attention": "arena:text_attention",
+    "retrieval-attention": "arena:retrieval_attention",
+    "image-attention": "arena:image_attention",
+    "pathfinder-attention": "arena:pathfinder_attention",
 }
 """Name of a space -> module of this package and attribute."""
 

@@ -231,6 +231,10 @@ class Space:
         """The values in the middle of all ranges: for a first look, with no search behind them."""
         return self.suggest(variant, _parameters.Middle())
 
+    def draws(self, variant: Variant) -> bool:
+        """Can a trained network of this variant make pictures?"""
+        return variant.network is not None and _samples_of(self.loaded_task) is not None
+
     def train(
         self,
         variant: Variant,
@@ -251,8 +255,8 @@ class Space:
         Raises:
             ValueError: a variant without task and network, or no pictures to be had of them.
         """
-        drawn = _samples_of(self.loaded_task) if variant.network else None
-        if sample is not None and drawn is None:
+        drawn = _samples_of(self.loaded_task)
+        if sample is not None and not self.draws(variant):
             raise ValueError(
                 f"{variant.name!r} of {self.name!r} makes no pictures; generation-attention does"
             )
@@ -314,6 +318,7 @@ class Space:
             "question": self.question,
             "scale": self.scale,
             "chance": task.chance if task else None,
+            "whole": task.whole if task else None,
             "published": [asdict(r) for r in self.published if r.evidence != "recalled"],
             "digest": hashlib.sha256(canonical).hexdigest(),
         }

@@ -11,15 +11,19 @@ from .listops import ListOps
 from .memory import Adding, Copying
 from .mnist import MNIST
 from .oscillators import Oscillators
+from .pathfinder import Pathfinder
 from .pixels import GreyImages
 from .png import save_png
 from .recordings import Silverbox, Vibration
 from .repeat import Repeat
+from .retrieval import Retrieval
 from .reviews import Reviews
 from .speech import Speech
 from .spheres import NestedSpheres
 from .task import IGNORED, Split, Stream, Task
 from .tokens import TokenPrediction, TokenSplit, TokenTask
+from .translation import Translation
+from .walker import Walker
 
 __all__ = [
     "CIFAR10",
@@ -37,7 +41,9 @@ __all__ = [
     "ListOps",
     "NestedSpheres",
     "Oscillators",
+    "Pathfinder",
     "Repeat",
+    "Retrieval",
     "Reviews",
     "Silverbox",
     "Speech",
@@ -47,7 +53,9 @@ __all__ = [
     "TokenPrediction",
     "TokenSplit",
     "TokenTask",
+    "Translation",
     "Vibration",
+    "Walker",
     "digits_image",
     "mnist_image",
     "save_png",

@@ -13,9 +13,9 @@ from statistics import median
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from .classification import Classification
+from .kept import Arrays, kept
 from .memory import Made
 from .sources import Part, sha256
 from .tokens import TokenSplit, TokenTask
@@ -32,6 +32,8 @@ TOKENS = ("", *map(str, range(10)), *OPERATORS, "]")
 """By number; the first stands behind the end of an expression."""
 
 _NUMBER = {token: number for number, token in enumerate(TOKENS)}
+_VERSION = 1  # of the drawing; another draws other expressions
+_KEPT_FROM = 2_000_000  # tokens on, the expressions are kept on disk: they take more than a second
 _OPERATION = 0.25  # how likely an argument is an operation, where it is not too deep for one
 
 
@@ -40,7 +42,8 @@ class ListOps(Classification, TokenTask, Made):
 
     An argument is an operation with probability 1/4, down to a depth, and a digit otherwise; an
     operation has from two to ten arguments, all as in the Long Range Arena. Expressions whose
-    number of tokens is outside the bounds are drawn again; none is in two splits.
+    number of tokens is outside the bounds are drawn again; none is in two splits. As many as the
+    Long Range Arena's take minutes to draw, and are kept on disk (`kept`).
 
     Args:
         length: tokens of the longest expression; the Long Range Arena's is 2,000.
@@ -84,11 +87,12 @@ class ListOps(Classification, TokenTask, Made):
 
     def _split(self, part: Part) -> TokenSplit:
         tokens, values = (drawn[self._places(part)] for drawn in self._expressions())
-        return TokenSplit(torch.from_numpy(tokens).long(), torch.from_numpy(values).long())
+        return TokenSplit(torch.from_numpy(tokens), torch.from_numpy(values).long())
 
-    def _expressions(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        bounds = self.shortest, self.length
-        return _expressions(bounds, self.depth, self.arguments, sum(self.sizes.values()))
+    def _expressions(self) -> Arrays:
+        return _expressions(
+            self.shortest, self.length, self.depth, self.arguments, sum(self.sizes.values())
+        )
 
 
 def value(expression: str) -> int:
@@ -106,11 +110,27 @@ def value(expression: str) -> int:
 
 
 @cache
-def _expressions(
-    bounds: tuple[int, int], depth: int, arguments: int, count: int
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Tokens (N, T), filled up with zeros, and values (N,), of so many different expressions."""
-    shortest, length = bounds
+def _expressions(shortest: int, length: int, depth: int, arguments: int, count: int) -> Arrays:
+    """Tokens (N, T), filled up with zeros, and values (N,), a byte each, of so many expressions."""
+
+    def draw() -> Arrays:
+        return _drawn(shortest, length, depth, arguments, count)
+
+    if count * length < _KEPT_FROM:
+        return draw()
+    settings = {
+        "version": _VERSION,
+        "shortest": shortest,
+        "length": length,
+        "depth": depth,
+        "arguments": arguments,
+        "count": count,
+    }
+    return kept("listops", settings, draw)
+
+
+def _drawn(shortest: int, length: int, depth: int, arguments: int, count: int) -> Arrays:
+    """As `_expressions`, drawn one after the other, all different."""
     draw = _Draw(random.Random(0), arguments, length)
     found: dict[bytes, int] = {}
     while len(found) < count:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from .classification import Classification
 from .sources import PARTS, VARIABLE, Part, data_folder, ranks, sha256
-from .tokens import TokenSplit, TokenTask
+from .tokens import TokenSplit, TokenTask, byte_tokens
 
 FOLDER = "aclImdb"
 LABELS = {"neg": 0, "pos": 1}
@@ -56,6 +56,7 @@ class Reviews(Classification, TokenTask):
     output_size = 2
     padding = 0
     chance = 0.5
+    whole = 50_000
 
     def __init__(self, length: int = 1000, *, samples: int | None = None) -> None:
         if length < 1:
@@ -89,17 +90,13 @@ class Reviews(Classification, TokenTask):
 
     def _split(self, part: Part) -> TokenSplit:
         tokens, labels = self._chosen(part)
-        return TokenSplit(torch.from_numpy(tokens).long(), torch.from_numpy(labels).long())
+        return TokenSplit(torch.from_numpy(tokens), torch.from_numpy(labels).long())
 
     def _chosen(self, part: Part) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
         """Tokens (N, T) and labels (N,): the first of each class, then the second, and so on."""
         reviews, labels = _source(data_folder()).parts[part]
         first = np.lexsort((labels, ranks(labels)))[: self.samples]
-        tokens = np.zeros((len(first), self.length), dtype=np.int16)
-        for row, place in zip(tokens, first, strict=True):
-            read = np.frombuffer(reviews[place][: self.length], np.uint8)
-            row[: len(read)] = read.astype(np.int16) + 1
-        return tokens, labels[first]
+        return byte_tokens([reviews[place] for place in first], self.length), labels[first]
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
+from torch.nn import Module
 
 IGNORED = -100
 """A class that stands where nothing is to be predicted; torch's cross entropy passes over it."""
@@ -119,6 +120,7 @@ class Task(ABC):
     output_size: int  # numbers predicted per sample
     needs_data: bool = False  # whether no package brings its data: they come from the data folder
     chance: float | None = None  # what guessing gives of `metric`, where that is known
+    whole: int | None = None  # samples of the published data, where it may be only a part of them
 
     @property
     @abstractmethod
@@ -151,3 +153,11 @@ class Task(ABC):
     @abstractmethod
     def metrics(self, prediction: Tensor, target: Tensor) -> dict[str, float]:
         """`loss` and every metric of a whole split, as `condensed`; `self.metric` is among them."""
+
+    def generated(self, network: Module) -> dict[str, float]:
+        """Metrics of what a trained network makes by itself of test data: none, unless a task can.
+
+        Args:
+            network: in evaluation mode.
+        """
+        return {}
