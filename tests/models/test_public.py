@@ -88,6 +88,7 @@ PUBLIC = [
     "TransformerSettings",
     "Translation",
     "Vibration",
+    "Walker",
     "adam_lstm_loop",
     "adaptive_momentum_attention",
     "adaptive_momentum_attention_loop",
