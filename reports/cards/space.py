@@ -197,6 +197,7 @@ def published(run: Run) -> Card | None:
             "spread": entry.get("spread"),
             "setting": entry.get("setting"),
             "source": entry.get("source"),
+            "evidence": entry.get("evidence"),
             "here": ours["test"].get(str(entry.get("variant"))) if _same(run, entry) else None,
         }
         for entry in told
