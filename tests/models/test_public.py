@@ -101,6 +101,7 @@ PUBLIC = [
     "fit",
     "forecaster",
     "gradient_flow",
+    "growth",
     "image_classifier",
     "largest_drive",
     "linear_attention",
