@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,6 +164,7 @@ def facts(run: Run) -> dict[str, str]:
         "Data": _data(space.get("data")),
         "Search": f"{plan['trials']} trials per variant, {plan.get('epochs', '?')} epochs each",
         "Confirmation": f"{plan['seeds']} seeds per contender",
+        "Known from earlier runs": "; ".join(map(_known, plan.get("imported") or [])),
         "Sampler": _settings(plan.get("sampler")),
         "Scheduler": _settings(plan.get("scheduler")),
         "Seed": plan.get("seed"),
@@ -235,6 +237,13 @@ def _settings(part: Any) -> str | None:
 def _seeds(run: Run) -> list[int]:
     confirm = run.trials[run.trials["phase"] == "confirm"]
     return sorted({int(seed) for seed in confirm["seed"]})
+
+
+def _known(run: dict[str, Any]) -> str:
+    """What the sampler knew of an earlier run before the first trial."""
+    known = Counter(trial["variant"] for trial in run["trials"])
+    counts = ", ".join(f"{known[name]} of {n} of {name}" for name, n in run["complete"].items())
+    return f"{run['run']}: {counts}, beside the budget"
 
 
 def _slots(plan: dict[str, Any]) -> str:

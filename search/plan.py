@@ -53,6 +53,9 @@ class Plan:
         budget: the most that the search may cost, by metric; the variants share it equally.
         batch: of a deterministic sweep, how many trials of a variant hear of the same earlier ones;
             0 where each hears of all that have ended.
+        imported: of each earlier run whose trials the sampler knows from the start: where it is,
+            when and with which code it was made, how many search trials ran to its end there
+            (`complete`, by variant), and those that are known (`trials`), beside any budget.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Plan:
     batch: int = 0
     resources: dict[str, float] = field(default_factory=dict)
     checkpoints: str | None = None
+    imported: list[dict[str, Any]] = field(default_factory=list)
     format: int = FORMAT
 
     @property
