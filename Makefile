@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: sweep test test-slow check format bench gallery clean
+.PHONY: sweep test test-slow check format bench gallery screenshot clean
 
 sweep: $(INSTALLED)            ## Run the default sweep on real data and print where its report is
 	$(BIN)/momentune sweep digits-lstm
@@ -37,6 +37,16 @@ GALLERY := digits-rnn copying-rnn
 gallery: $(INSTALLED)          ## Run the gallery's sweeps again, and write their reports into it
 	for space in $(GALLERY); do $(BIN)/momentune sweep $$space --out runs/gallery/$$space && \
 	  $(BIN)/momentune report runs/gallery/$$space --gallery reports/gallery/$$space || exit 1; done
+	$(MAKE) screenshot
+
+CHROMIUM ?= chromium
+FIRST := copying-rnn
+
+screenshot:                    ## Photograph the first page of the gallery's first report for the README
+	$(CHROMIUM) --headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=8000 \
+	  --blink-settings=preferredColorScheme=1 --window-size=1100,1000 \
+	  --screenshot=$(CURDIR)/reports/gallery/$(FIRST).png \
+	  file://$(CURDIR)/runs/gallery/$(FIRST)/report/index.html
 
 # Type checkers find the namespace through links, because the root's folders are its subpackages.
 build/typing/momentune:

@@ -25,6 +25,7 @@ from .classifier import SequenceClassifier, SequenceTagger
 from .divergence import Diverged
 from .encoder_decoder import EncoderDecoderTransformer
 from .gradient_flow import gradient_flow
+from .growth import growth
 from .gru import GRU, AdamGRU, MomentumGRU, NesterovGRU, RMSPropGRU
 from .language import LanguageModel
 from .learned import Learned
@@ -74,6 +75,7 @@ from .tasks import (
     Task,
     Translation,
     Vibration,
+    Walker,
     digits_image,
     mnist_image,
     save_png,
@@ -170,6 +172,7 @@ __all__ = [
     "TransformerSettings",
     "Translation",
     "Vibration",
+    "Walker",
     "adam_lstm_loop",
     "adaptive_momentum_attention",
     "adaptive_momentum_attention_loop",
@@ -182,6 +185,7 @@ __all__ = [
     "fit",
     "forecaster",
     "gradient_flow",
+    "growth",
     "image_classifier",
     "largest_drive",
     "linear_attention",

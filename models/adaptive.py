@@ -9,8 +9,9 @@ $\mu = 0$.
 
 Nguyen, Baraniuk, Bertozzi, Osher, Wang, "MomentumRNN: Integrating Momentum into Recurrent Neural
 Networks", NeurIPS 2020, as its code has it. The paper's equations have $(1 - \mu) W_x x_t$ in the
-velocity, no input bias, and $s v_t / (\sqrt{m_t} + \epsilon)$; neither corrects for the start
-from zero.
+velocity, no input bias, and $s v_t / (\sqrt{m_t} + \epsilon)$: the same with a step of
+$s (1 - \mu)$ and the bias outside, where m is above $\epsilon$. Neither corrects for the start from
+zero.
 
 When $\mu^2 < \beta$ the driven part is bounded whatever the input, by Cauchy and Schwarz:
 $|v_t| / \sqrt{m_t} \le s / \sqrt{(1 - \beta)(1 - \mu^2 / \beta)}$, and $s / \sqrt{1 - \beta}$ for
@@ -27,7 +28,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from .product import by_hand
 
 EPSILON = 1e-16  # under the root, as published: 0 / 0 is 0
 
@@ -93,7 +95,7 @@ class _Adaptive(torch.autograd.Function):
         return heard, v.mul_(step), m.mul_(square)
 
     @staticmethod
-    @once_differentiable
+    @by_hand
     def backward(
         ctx: Any, by_heard: Tensor, by_v: Tensor, by_m: Tensor
     ) -> tuple[Tensor | None, ...]:

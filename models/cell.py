@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast, overload
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from .recurrence import Layer, Recurrence, recur
 from .state import CellState, joined
@@ -45,7 +45,9 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
     """The attributes that hold its dynamics' settings, for `repr`."""
 
     @overload
-    def forward(self, input: Tensor, state: S | Given | None = None) -> tuple[Tensor, S]: ...
+    def forward(
+        self, input: Tensor, state: S | Given | None = None, *, mask: Tensor | None = None
+    ) -> tuple[Tensor, S]: ...
 
     @overload
     def forward(
@@ -53,7 +55,11 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
     ) -> tuple[PackedSequence, S]: ...
 
     def forward(
-        self, input: Tensor | PackedSequence, state: S | Given | None = None
+        self,
+        input: Tensor | PackedSequence,
+        state: S | Given | None = None,
+        *,
+        mask: Tensor | None = None,
     ) -> tuple[Tensor | PackedSequence, S]:
         """Read a sequence, from a zero state or from where an earlier piece of it ended.
 
@@ -62,6 +68,9 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
                 sequences of several lengths, as `torch.nn.utils.rnn.pack_padded_sequence` has them.
             state: what the call on the piece before returned, or its fields as a tuple; where h is
                 all there is, h alone. Without a batch, (T, D), its tensors have no batch either.
+            mask: (T, B) of booleans, (B, T) with `batch_first`: which steps are of the sequence and
+                not of its padding, which comes last. Nothing of the padding is read, its outputs
+                are 0.
 
         Returns:
             The top layer's output at each step, (T, B, H) laid out as the input is, and the state,
@@ -73,8 +82,12 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
         """
         state = self._taken(state)
         if isinstance(input, PackedSequence):
+            if mask is not None:
+                raise ValueError("packed sequences know their lengths; give them no mask")
             return self._forward_packed(input, state)
         self._check_input(input)
+        if mask is not None:
+            return self._forward_masked(input, state, mask)
         if input.dim() == 2:
             return self._forward_one(input, state)
         sequence = input.transpose(0, 1) if self.batch_first else input
@@ -92,6 +105,15 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
         given = None if state is None else state.map(lambda tensor: tensor.unsqueeze(-2))
         output, after = self.forward(input.unsqueeze(batch), given)
         return output.squeeze(batch), after.map(lambda tensor: tensor.squeeze(-2))
+
+    def _forward_masked(self, input: Tensor, state: S | None, mask: Tensor) -> tuple[Tensor, S]:
+        """A batch with padding, as packed sequences and back."""
+        lengths = _lengths(mask, input.shape[:-1], self.batch_first)
+        packed = pack_padded_sequence(input, lengths, self.batch_first, enforce_sorted=False)
+        output, after = self._forward_packed(packed, state)
+        length = input.shape[1 if self.batch_first else 0]
+        padded, _ = pad_packed_sequence(output, self.batch_first, total_length=length)
+        return padded, after
 
     def _forward_packed(self, packed: PackedSequence, state: S | None) -> tuple[PackedSequence, S]:
         """From one sequence's end to the next, all that still go on are read side by side."""
@@ -237,6 +259,22 @@ def _pieces(data: Tensor, sizes: Tensor) -> Iterator[tuple[Tensor, int]]:
     pieces = torch.split(data, (batches * lengths).tolist())
     for piece, length, going_on in zip(pieces, steps, later, strict=True):
         yield piece.view(length, -1, piece.shape[1]), going_on
+
+
+def _lengths(mask: Tensor, shape: torch.Size, batch_first: bool) -> Tensor:
+    """(B,), on the CPU as packing wants them, of a mask shaped as an input without features."""
+    if mask.dtype != torch.bool or len(shape) != 2 or mask.shape != shape:
+        raise ValueError(
+            f"a mask has the shape of a batch of sequences without features, {tuple(shape)}, and "
+            f"is of booleans, got shape {tuple(mask.shape)} of {mask.dtype}"
+        )
+    steps = mask if batch_first else mask.mT
+    lengths = steps.sum(1)
+    if not torch.equal(steps, torch.arange(steps.shape[1], device=mask.device) < lengths[:, None]):
+        raise ValueError("a mask's padding comes last; move gaps and padding in front behind")
+    if not lengths.all():
+        raise ValueError("every sequence of a mask needs at least one step")
+    return lengths.cpu()
 
 
 def _kinds(state: Any) -> str:

@@ -23,17 +23,20 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from .adaptive import adaptive, adaptive_loop, warn_unless_bounded
+from .adaptive import Filtered, adaptive, adaptive_loop, warn_unless_bounded
 from .cell import Memory, Read, RecurrentCell, S, check_dynamics
 from .learned import Coefficient, Learned, mapped, parsed, raw
 from .momentum import velocity, velocity_each
-from .recurrence import PIECE, Layer, driven, recur
+from .recurrence import PIECE, Layer, as_weights, driven, exactly, recur
 
 DRIVE_BIAS = ("inside", "outside")
+FORMS = ("code", "paper")
 
 
 class Dynamics(RecurrentCell[S]):
     """A cell with a momentum or a step, each a number, or learned for each layer."""
+
+    drive_bias: str
 
     def readings(self) -> dict[str, float]:
         """Every learned coefficient, by layer: `momentum_layer0`; of many units, their mean."""
@@ -68,12 +71,17 @@ class Dynamics(RecurrentCell[S]):
         values = [getattr(self, name) for name in self.dynamics]
         return any(isinstance(value, Learned) and value.per_unit for value in values)
 
+    def _inside(self, layer: Layer) -> bool:
+        return layer.input_bias is not None and self.drive_bias == "inside"
+
+    def _set_drive_bias(self, drive_bias: str) -> None:
+        self.drive_bias = _one_of("drive_bias", DRIVE_BIAS, drive_bias)
+
 
 class Velocity(Dynamics[S]):
     """A cell that filters its input linearly; a member says which momentum each time step has."""
 
     step: float | Learned
-    drive_bias: str
 
     def gate_velocity(self, state: S) -> tuple[Tensor, ...]:
         """The velocity in the drive's coordinates: for each layer (B, G H), in gates' order.
@@ -109,11 +117,13 @@ class Velocity(Dynamics[S]):
         if self._in_drive():
             output, end, p = self._read_by_unit(layer, sequence, start, memory[0], momenta, step)
             return output, end, (p, *later)
-        signal = _with_ones(sequence) if self._inside(layer) else sequence
-        if isinstance(momenta, Tensor) and momenta.dim() > 1:
-            filtered = velocity_each(signal, momenta.to(signal), step, memory[0])
-        else:
-            filtered = velocity(signal, momenta, step, memory[0])
+        signal = as_weights(sequence, layer)
+        signal = _with_ones(signal) if self._inside(layer) else signal
+        with exactly(signal):
+            if isinstance(momenta, Tensor) and momenta.dim() > 1:
+                filtered = velocity_each(signal, momenta.to(signal), step, memory[0])
+            else:
+                filtered = velocity(signal, momenta, step, memory[0])
         if self._inside(layer):
             layer = layer._replace(input=self._input_map(layer), input_bias=None)
         output, end = recur(self.recurrence, filtered, layer, start, self.training)
@@ -166,9 +176,6 @@ class Velocity(Dynamics[S]):
         v = momentum * v + y
         return v, v
 
-    def _inside(self, layer: Layer) -> bool:
-        return layer.input_bias is not None and self.drive_bias == "inside"
-
     def _input_map(self, layer: Layer) -> Tensor:
         """[W_x | b_x], (G H, D + 1): the bias is the weight of an input that is always 1."""
         if layer.input_bias is None or self.drive_bias == "outside":
@@ -177,11 +184,6 @@ class Velocity(Dynamics[S]):
 
     def _at_rest(self, zeros: Tensor) -> Memory:
         return (zeros,)
-
-    def _set_drive_bias(self, drive_bias: str) -> None:
-        if drive_bias not in DRIVE_BIAS:
-            raise ValueError(f"drive_bias is one of {', '.join(DRIVE_BIAS)}, got {drive_bias!r}")
-        self.drive_bias = drive_bias
 
 
 class Momentum(Velocity[S]):
@@ -234,10 +236,18 @@ class Adam(Dynamics[S]):
         momentum: in [0, 1), or learned as in `Momentum`.
         step: above 0, or learned likewise.
         beta2: in [0, 1), how much of the mean square is kept from one time step to the next.
+        form: "code", the velocity as the authors' code has it, or "paper": an average, fed
+            (1 - momentum) of the drive. The paper's own cell is "paper" with `drive_bias`
+            "outside"; its epsilon beside the root is under it here, so that 0 / 0 has gradients.
+        drive_bias: "inside" what is filtered, or "outside": added to what the recurrence hears.
+        divided: whether by the root mean square. If not, what is heard is the velocity itself, and
+            m stands still: it tells what the momentum does from what the division does.
         settings: those of the cell.
     """
 
-    dynamics: ClassVar[tuple[str, ...]] = ("momentum", "step", "beta2")
+    dynamics: ClassVar[tuple[str, ...]] = (
+        *("momentum", "step", "beta2", "form", "drive_bias", "divided"),
+    )
 
     def __init__(
         self,
@@ -248,15 +258,21 @@ class Adam(Dynamics[S]):
         momentum: Coefficient,
         step: Coefficient,
         beta2: float,
+        form: str = "code",
+        drive_bias: str = "inside",
+        divided: bool = True,
         **settings: Any,
     ) -> None:
         check_numbers(momentum=momentum, step=step)
         check_dynamics(beta2=beta2, step=1.0)
-        warn_unless_bounded(_start(momentum), beta2, stacklevel=3)
+        if divided:
+            warn_unless_bounded(_start(momentum), beta2, stacklevel=3)
         super().__init__(input_size, hidden_size, num_layers, **settings)
         self._set("momentum", momentum)
         self._set("step", step)
-        self.beta2 = beta2
+        self._set_drive_bias(drive_bias)
+        self.form = _one_of("form", FORMS, form)
+        self.beta2, self.divided = beta2, divided
 
     def _zero_memory(self, sequence: Tensor, features: int) -> Memory:
         units = self.recurrence.gates * self.hidden_size
@@ -269,37 +285,65 @@ class Adam(Dynamics[S]):
         self, index: int, layer: Layer, sequence: Tensor, start: tuple[Tensor, ...], memory: Memory
     ) -> Read:
         v, m = _exact(memory[0]).mT, _exact(memory[1]).mT
-        mu, s = self._coefficient("momentum", index), self._coefficient("step", index)
+        mu, s = map(_column, self._numbers(index))
+        outside = None if self._inside(layer) else layer.input_bias
 
         def change(drive: Tensor) -> Tensor:
             nonlocal v, m
-            precision, drive = drive.dtype, _exact(drive)
-            if isinstance(mu, Tensor) or isinstance(s, Tensor):
-                drive, v, m = adaptive_loop(drive, v, m, _column(mu), _column(s), self.beta2)
-            else:
-                drive, v, m = adaptive(drive, v, m, mu, s, self.beta2)
-            return drive.to(precision)
+            precision = drive.dtype
+            drive, v, m = self._filtered(_exact(drive), v, m, mu, s)
+            drive = drive.to(precision)
+            return drive if outside is None else drive + outside.unsqueeze(1)
 
-        output, end = driven(self.recurrence, sequence, layer, start, change)
+        signal = layer if outside is None else layer._replace(input_bias=None)
+        output, end = driven(self.recurrence, sequence, signal, start, change)
         return output, end, (v.mT, m.mT)
 
     def _advance(
         self, index: int, layer: Layer, x: Tensor, h: Tensor, memory: Memory
     ) -> tuple[Tensor, Memory]:
-        mu, s = self._coefficient("momentum", index), self._coefficient("step", index)
-        y = torch.nn.functional.linear(x, layer.input, layer.input_bias)
+        y = torch.nn.functional.linear(
+            x, layer.input, layer.input_bias if self._inside(layer) else None
+        )
         v, m = map(_exact, memory)
-        drive, v, m = adaptive_loop(_exact(y)[None], v, m, mu, s, self.beta2)
-        return drive[0].to(y.dtype), (v, m)
+        drive, v, m = self._filtered(_exact(y)[None], v, m, *self._numbers(index), plainly=True)
+        heard = drive[0].to(y.dtype)
+        if not self._inside(layer) and layer.input_bias is not None:
+            heard = heard + layer.input_bias
+        return heard, (v, m)
+
+    def _numbers(self, index: int) -> tuple[float | Tensor, float | Tensor]:
+        """Momentum and step of a layer, as the code's form has them."""
+        mu, s = self._coefficient("momentum", index), self._coefficient("step", index)
+        return (mu, s * (1 - mu)) if self.form == "paper" else (mu, s)
+
+    def _filtered(
+        self,
+        drive: Tensor,
+        v: Tensor,
+        m: Tensor,
+        mu: float | Tensor,
+        s: float | Tensor,
+        plainly: bool = False,
+    ) -> Filtered:
+        """What is heard (K, ...) of a drive (K, ...), and v and m (...) after it."""
+        if not self.divided:
+            heard = velocity_each(
+                drive, torch.as_tensor(mu, dtype=drive.dtype, device=drive.device), s, v
+            )
+            return heard, heard[-1], m
+        if plainly or isinstance(mu, Tensor) or isinstance(s, Tensor):
+            return adaptive_loop(drive, v, m, mu, s, self.beta2)
+        return adaptive(drive, v, m, mu, s, self.beta2)
 
 
 class RMSProp(Adam[S]):
     """Adam without momentum: each unit hears its input over its running size.
 
-    Args are those of `Adam`, without momentum.
+    Args are those of `Adam`, without momentum; its forms are one.
     """
 
-    dynamics: ClassVar[tuple[str, ...]] = ("step", "beta2")
+    dynamics: ClassVar[tuple[str, ...]] = ("step", "beta2", "drive_bias", "divided")
 
     def __init__(
         self,
@@ -324,6 +368,12 @@ def _start(coefficient: Coefficient) -> float:
     """The number, or where learning starts."""
     value = parsed(coefficient)
     return value.start if isinstance(value, Learned) else value
+
+
+def _one_of(name: str, known: tuple[str, ...], value: str) -> str:
+    if value not in known:
+        raise ValueError(f"{name} is one of {', '.join(known)}, got {value!r}")
+    return value
 
 
 def _exact(tensor: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from torch.nn.utils import parametrizations
 from .cell import RecurrentCell, S, check_count, check_sizes
 from .dynamics import Adam, Momentum, RMSProp
 from .nesterov import Nesterov
-from .recurrence import Layer, ModReLURecurrence
+from .recurrence import Layer, ModReLURecurrence, exactly
 from .state import AdamHiddenState, HiddenState, MomentumHiddenState, NesterovHiddenState
 
 MAPS = ("matrix_exp", "cayley")
@@ -59,8 +59,9 @@ class OrthogonalLayer(torch.nn.Module):
             self.weight_hh = 1.5 * W - 0.5 * W @ W.mT @ W
 
     def forward(self) -> Layer:
-        """The weights; W is computed here."""
-        return Layer(self.weight_ih, self.weight_hh, None, self.offset)
+        """The weights; W is computed here, exactly, or it would not be orthogonal."""
+        with exactly(self.weight_ih):
+            return Layer(self.weight_ih, self.weight_hh, None, self.offset)
 
 
 class OrthogonalCell(RecurrentCell[S]):

@@ -1,7 +1,7 @@
 r"""How a cell's states follow from its drive: one rule for each kind of cell.
 
-A rule has three forms. `step` is the formula, for the plain loop. `fused`, where torch has one, is
-its kernel (oneDNN on a CPU, cuDNN on a GPU), which makes the drive from its input itself. And
+A rule has three forms. `step` is the formula, for the plain loop. `fused` is torch's kernel (oneDNN
+on a CPU, cuDNN on a GPU) or our own, which makes the drive from its input itself. And
 `forward`, `slopes` and `backward` let `driven` run any drive at all: gradients are written out by
 hand, because a graph of small tensors costs more time than their arithmetic. All derivatives of a
 piece are computed at once, before its time steps chain them.
@@ -16,7 +16,9 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from .modrelu import modrelu_scan
+from .product import by_hand, product
 
 PIECE = 16  # time steps of a drive at once: more fall out of the cache, fewer cost more calls
 
@@ -38,7 +40,6 @@ class Recurrence(ABC):
     gates: ClassVar[int] = 1
     states: ClassVar[int] = 1
     kept: ClassVar[int] = 0  # times H, numbers that each step keeps for the way back
-    kernel: ClassVar[bool] = True
     additive: ClassVar[bool] = True  # drive and what is heard of h are only ever added up
 
     def echo(self, layer: Layer, h: Tensor) -> Tensor:
@@ -49,11 +50,11 @@ class Recurrence(ABC):
     def step(self, drive: Tensor, layer: Layer, old: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The states (B, H) after a time step, from its drive (B, G H) and the states before."""
 
+    @abstractmethod
     def fused(
         self, sequence: Tensor, start: list[Tensor], weights: list[Tensor], training: bool
     ) -> tuple[Tensor, ...]:
-        """Output (T, B, H) and states (1, B, H), for an input (T, B, D), by torch's kernel."""
-        raise NotImplementedError
+        """Output (T, B, H) and states (1, B, H), for an input (T, B, D), by one kernel."""
 
     @abstractmethod
     def forward(
@@ -101,7 +102,7 @@ class LSTMRecurrence(Recurrence):
     ) -> None:
         """As in `Recurrence`; the gates are kept."""
         size = len(old[0])
-        torch.addmm(drive, weight, old[0], out=kept).add_(bias)
+        torch.add(drive, product(weight, old[0].mT), out=kept).add_(bias)
         i, f, g, o = kept.split(size)
         kept[: 2 * size].sigmoid_()
         torch.mul(f, old[1], out=new[1]).addcmul_(i, g.tanh_())
@@ -158,7 +159,7 @@ class GRURecurrence(Recurrence):
     ) -> None:
         """As in `Recurrence`; r, z, n and W_n h + b_n are kept."""
         size = len(old[0])
-        heard = torch.addmm(bias, weight, old[0])
+        heard = product(weight, old[0].mT).add_(bias)
         r, z, n, u_n = kept.split(size)
         torch.add(drive[: 2 * size], heard[: 2 * size], out=kept[: 2 * size]).sigmoid_()
         u_n.copy_(heard[2 * size :])
@@ -204,7 +205,7 @@ class TanhRecurrence(Recurrence):
         self, drive: Tensor, weight: Tensor, bias: Tensor, old: Columns, new: Columns, kept: Tensor
     ) -> None:
         """As in `Recurrence`."""
-        torch.addmm(drive, weight, old[0], out=new[0]).add_(bias).tanh_()
+        torch.add(drive, product(weight, old[0].mT), out=new[0]).add_(bias).tanh_()
 
     def slopes(self, kept: Tensor, states: Columns) -> tuple[Tensor, ...]:
         """As in `Recurrence`."""
@@ -229,7 +230,7 @@ class ReLURecurrence(Recurrence):
         self, drive: Tensor, weight: Tensor, bias: Tensor, old: Columns, new: Columns, kept: Tensor
     ) -> None:
         """As in `Recurrence`."""
-        torch.addmm(drive, weight, old[0], out=new[0]).add_(bias).relu_()
+        torch.add(drive, product(weight, old[0].mT), out=new[0]).add_(bias).relu_()
 
     def slopes(self, kept: Tensor, states: Columns) -> tuple[Tensor, ...]:
         """As in `Recurrence`."""
@@ -243,8 +244,6 @@ class ModReLURecurrence(Recurrence):
     where b is 0. Arjovsky, Shah, Bengio, "Unitary evolution recurrent neural networks", ICML 2016.
     """
 
-    kernel = False
-
     def echo(self, layer: Layer, h: Tensor) -> Tensor:
         """As in `Recurrence`; b is no part of it."""
         return h @ layer.recurrent.mT
@@ -254,11 +253,21 @@ class ModReLURecurrence(Recurrence):
         z = drive + self.echo(layer, old[0])
         return (z.sign() * torch.relu(z.abs() + layer.bias),)
 
+    def fused(
+        self, sequence: Tensor, start: list[Tensor], weights: list[Tensor], training: bool
+    ) -> tuple[Tensor, ...]:
+        """As in `Recurrence`; torch has no kernel, `modrelu.py` is ours. It knows no input bias."""
+        input, recurrent, _, offset = weights
+        with exactly(sequence):
+            full = sequence.to(input.dtype) if sequence.dtype.itemsize < 4 else sequence
+            output = modrelu_scan(full, start[0][0].to(full.dtype), input, recurrent, offset)
+        return output, output[-1:]
+
     def forward(
         self, drive: Tensor, weight: Tensor, bias: Tensor, old: Columns, new: Columns, kept: Tensor
     ) -> None:
         """As in `Recurrence`."""
-        h = torch.addmm(drive, weight, old[0], out=new[0])
+        h = torch.add(drive, product(weight, old[0].mT), out=new[0])
         sign = h.sign()
         h.abs_().add_(bias).relu_().mul_(sign)
 
@@ -282,8 +291,6 @@ def recur(
     rule: Recurrence, sequence: Tensor, layer: Layer, start: Sequence[Tensor], training: bool
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Output (T, B, H) and states (B, H) of a layer that reads (T, B, D): the fastest way."""
-    if not rule.kernel:
-        return driven(rule, sequence, layer, start)
     weights = [layer.input, layer.recurrent, _or_zero(layer), layer.bias]
     first = [state.unsqueeze(0) for state in start]
     output, *ends = rule.fused(sequence, first, weights, training)
@@ -311,14 +318,26 @@ def driven(
         the drive to the output; whole sequences of drives took half as long again.
     """
     loop: Callable[..., Any] = _Driven.apply
-    states = tuple(state.mT for state in start)
-    bias, outputs = layer.bias.unsqueeze(1), []
-    for piece in sequence.mT.contiguous().split(PIECE):
-        drive = change(_drive(layer, piece))
-        output, *ends = loop(rule, drive, layer.recurrent, bias, *states)
-        states = tuple(ends)
-        outputs.append(output)
-    return torch.cat(outputs).mT, tuple(state.mT for state in states)
+    with exactly(sequence):
+        states = tuple(as_weights(state, layer).mT for state in start)
+        bias, outputs = layer.bias.unsqueeze(1), []
+        for piece in as_weights(sequence, layer).mT.contiguous().split(PIECE):
+            drive = change(_drive(layer, piece))
+            output, *ends = loop(rule, drive, layer.recurrent, bias, *states)
+            states = tuple(ends)
+            outputs.append(output)
+        return torch.cat(outputs).mT, tuple(state.mT for state in states)
+
+
+def exactly(tensor: Tensor) -> torch.autocast:
+    """Sums over many time steps are not for half precision, whatever autocast says."""
+    return torch.autocast(tensor.device.type, enabled=False)
+
+
+def as_weights(tensor: Tensor, layer: Layer) -> Tensor:
+    """What is in half precision in the weights' own, as autocast's callers mix the two."""
+    half = tensor.dtype in (torch.bfloat16, torch.float16)
+    return tensor.to(layer.input.dtype) if half else tensor
 
 
 def _drive(layer: Layer, piece: Tensor) -> Tensor:
@@ -356,7 +375,7 @@ class _Driven(torch.autograd.Function):
         return (states[0][1:], *(state[-1].clone() for state in states))
 
     @staticmethod
-    @once_differentiable
+    @by_hand
     def backward(ctx: Any, by_outputs: Tensor, *by_ends: Tensor) -> tuple[Tensor | None, ...]:
         weight, kept, *states = ctx.saved_tensors
         rule: Recurrence = ctx.rule
@@ -369,7 +388,7 @@ class _Driven(torch.autograd.Function):
         for t in reversed(range(len(kept))):
             by[0].add_(by_outputs[t])
             rule.backward(slopes[t], by, by_drive[t], by_recurrent[t])
-            by[0].addmm_(back, by_recurrent[t])
-            by_weight.addmm_(by_recurrent[t], states[0][t].mT)
+            by[0].add_(product(back, by_recurrent[t].mT))
+            by_weight.add_(product(by_recurrent[t], states[0][t]))
         by_bias = rule.by_bias(by_recurrent, states).unsqueeze(1)
         return (None, by_drive, by_weight, by_bias, *by)

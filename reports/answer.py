@@ -83,7 +83,12 @@ def status(run: Run) -> str:
 
 
 def summary(scene: _Scene, others: list[str]) -> str:
-    """Several variants in two sentences: who is better or worse, and whose mean is best."""
+    """Several variants in two sentences: who is better or worse, and whose mean is best.
+
+    Of a finished sweep without any result, that there is none.
+    """
+    if not status(scene.run) and not any(row["seeds"] for row in scene.contenders.values()):
+        return "There is no answer: no variant has a confirmed result."
     base, known = scene.run.baseline, [v for v in others if scene.contenders[v]["seeds"]]
     if len(others) < 2 or not known or not scene.contenders[base]["seeds"]:
         return ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -24,9 +25,11 @@ class Card:
         finding: what it says, in a sentence or two, from the numbers.
         frame: exactly the rows that the chart draws.
         chart: an altair chart, or None where there is nothing to draw.
+        pictures: PNG files by what they show.
     """
 
     title: str
     finding: str
     frame: pd.DataFrame
     chart: Chart | None = None
+    pictures: Mapping[str, bytes] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,13 @@ import pandas as pd
 from .comparison import STATES, searched
 from .frames import rows
 from .run import Run, remembered
-from .statistics import efficient, expected_best, hypervolume, importance
+from .statistics import Grid, efficient, expected_best, hypervolume, importance
 
 ENOUGH = 20  # trials from which the importance of parameters is asked
 INDEPENDENT = ("random", "qmc")  # samplers whose trials do not learn from each other
 MOMENTUM, STEP = ("momentum", "mu"), ("step", "step_size", "s")  # what the two may be called
 CELLS = 8  # of the heat map, each way
+STEPS = 50  # at most, of the grid on which the importance of a parameter is judged
 
 
 @remembered
@@ -62,6 +64,40 @@ def _unit(column: pd.Series[Any], spec: dict[str, Any]) -> pd.Series[Any]:
     return ((numbers - low) / width).clip(0.0, 1.0)
 
 
+def places(run: Run, variant: str, trials: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Grid]]:
+    """Each searched parameter as a place on its grid, and the grids, which are Optuna's."""
+    specs, columns = searched(run, variant), {}
+    place = units(run, variant, trials)
+    grids = {str(name): _grid(specs[str(name)]) for name in place}
+    for name, grid in grids.items():
+        if not grid.ordered:
+            choices = specs[name]["attributes"]["choices"]
+            column = trials[f"param.{name}"].map(partial(_nth, choices), na_action="ignore")
+        else:  # halfway between two places counts as the lower one
+            column = np.ceil(place[name] * (grid.size - 1) - 0.5 - 1e-9).clip(lower=0)
+        columns[name] = column.astype("Int64")
+    return pd.DataFrame(columns, index=trials.index), grids
+
+
+def _nth(choices: list[Any], value: Any) -> float:
+    """Where a choice stands in its list, also where its column made it a text or a float."""
+    same = (n for n, choice in enumerate(choices) if choice == value or str(choice) == str(value))
+    return next(same, math.nan)
+
+
+def _grid(spec: dict[str, Any]) -> Grid:
+    attributes = spec["attributes"]
+    if "choices" in attributes:
+        return Grid(len(attributes["choices"]), ordered=False)
+    low, high, step = attributes["low"], attributes["high"], attributes.get("step")
+    if low == high:
+        return Grid(1, ordered=True)
+    if kind(spec) == "log":
+        whole = spec["name"] == "IntDistribution"
+        return Grid(min(math.ceil(math.log2(high - low + 1)) + 1, STEPS) if whole else STEPS, True)
+    return Grid(min(round((high - low) / step) + 1, STEPS) if step else STEPS, ordered=True)
+
+
 def scores(run: Run, trials: pd.DataFrame) -> pd.Series[float]:
     """Higher is better; pruned trials lie below all complete ones, in their own order."""
     score = trials["value"] * run.sign
@@ -73,16 +109,19 @@ def scores(run: Run, trials: pd.DataFrame) -> pd.Series[float]:
 def importances(run: Run) -> pd.DataFrame:
     """Which parameters tell a variant's best trials from all of its trials.
 
+    Optuna's PED-ANOVA, but for pruned trials, which it leaves out: here they are among all trials,
+    since the search looked there too, and below every complete one.
+
     Columns `variant, parameter, share, low, high, divergence, chance, beyond_chance, trials`; a
     variant of fewer than 20 trials is left out.
     """
     found = []
     for variant in run.variants:
         trials = _valued(run, variant)
-        cells = units(run, variant, trials)
-        if len(trials) < ENOUGH or cells.empty:
+        place, grids = places(run, variant, trials)
+        if len(trials) < ENOUGH or place.empty:
             continue
-        for part in importance(cells, scores(run, trials).to_numpy()):
+        for part in importance(place, grids, scores(run, trials).to_numpy()):
             beyond = {"beyond_chance": part.divergence > part.chance, "trials": len(trials)}
             found.append({"variant": variant} | vars(part) | beyond)
     columns = ["variant", "parameter", "share", "low", "high", "divergence", "chance"]

@@ -116,10 +116,25 @@ def at_chance(run: Run) -> list[str]:
     table = compare.contenders(run)
     ahead = run.sign * (table[["test", "low", "high"]] - float(chance))
     idle = table[ahead.min(axis=1) <= 1e-9]  # by its mean alone where there is no interval
+    if idle.empty:
+        return []
+    told = listing([f"{row['contender']} {plain(row['test'])}" for row in rows(idle)])
+    one = len(idle) == 1
     return [
-        f"{row['contender']} is not clearly better than guessing (test {run.metric} "
-        f"{plain(row['test'])}, guessing gives {plain(chance)}): it may not have been trained."
-        for row in rows(idle)
+        f"Not clearly better than guessing, which gives a test {run.metric} of {plain(chance)}: "
+        f"{told}. {'It' if one else 'They'} may not have been trained."
+    ]
+
+
+def data_subset(run: Run) -> list[str]:
+    """Only a part of the published data was used."""
+    data, whole = run.space.get("data") or {}, run.space.get("whole")
+    used = sum(int(data.get(split) or 0) for split in ("train", "validation", "test"))
+    if not whole or not 0 < used < int(whole):
+        return []
+    return [
+        f"Only {used:,} of the {int(whole):,} samples of {data.get('name')} were used: on all of "
+        "them the order may be another, and published results are not comparable."
     ]
 
 
@@ -259,6 +274,7 @@ CHECKS: tuple[Callable[[Run], list[str]], ...] = (
     lost_seeds,
     few_seeds,
     at_chance,
+    data_subset,
     validation_gap,
     failing_region,
     best_at_border,

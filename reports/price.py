@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from .run import Run
-from .wording import listing, seconds, significant
+from .wording import listing, seconds, significant, titled
 
 Row = dict[str, Any]
 
@@ -36,8 +36,9 @@ def _second(run: Run, own: Row, other: Row) -> str:
     a, b = own["cost"], other["cost"]
     if not (a > 0 and b > 0):
         return ""
-    name = run.cost.replace("_", " ")
-    return f"{name} is {a / b:.2f} times as much ({significant(a)} against {significant(b)})"
+    name = titled(run.cost)
+    ratio = a / b
+    return f"it takes {ratio:.2f} times the {name} ({significant(a)} against {significant(b)})"
 
 
 def _size(own: Row, other: Row) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,6 +73,16 @@ class Drawn:
     svg: bool
     table: Table
     rows: int
+    pictures: tuple[Picture, ...] = ()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG in the page, and the file of it that Markdown shows."""
+
+    shows: str
+    data: str
+    file: str
 
 
 def draw(folder: Path, name: str, card: Card) -> Drawn:
@@ -93,7 +104,17 @@ def _drawn(folder: Path, name: str, card: Card) -> Drawn:
             finding = f"{finding} The chart could not be drawn ({type(error).__name__}: {error})."
     renderer = "canvas" if len(card.frame) > MANY else "svg"
     table, rows = of_frame(card.frame), len(card.frame)
-    return Drawn(name, str(card.title), finding, spec, renderer, svg, table, rows)
+    pictures = tuple(_pictured(folder, name, card))
+    return Drawn(name, str(card.title), finding, spec, renderer, svg, table, rows, pictures)
+
+
+def _pictured(folder: Path, name: str, card: Card) -> Iterator[Picture]:
+    for nth, (shows, png) in enumerate(card.pictures.items(), start=1):
+        file = folder / "figures" / f"{name}_{nth}.png"
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(png)
+        data = f"data:image/png;base64,{b64encode(png).decode('ascii')}"
+        yield Picture(str(shows), data, f"figures/{file.name}")
 
 
 def _specified(file: Path, chart: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from .answer import metric_digits
 from .frames import rows
 from .ledger import without_password
 from .run import Run
-from .wording import interval, number, plain, probability, seconds, signed, significant
+from .wording import interval, number, plain, probability, seconds, signed, significant, titled
 
 MOST_NUMBERS = 60  # rows of a chart's own numbers in the page; the CSV beside it has them all
 
@@ -43,10 +43,10 @@ def results(run: Run) -> Table:
         "95% interval": [interval(r["low"], r["high"], digits) for r in found],
         "seeds": [f"{r['seeds']} of {r['planned']}" for r in found],
         "rank": [_whole(r["rank"]) for r in found],
-        run.validation.replace("_", " "): [number(r["validation"], digits) for r in found],
+        titled(run.validation): [number(r["validation"], digits) for r in found],
         "parameters": [number(r["n_parameters"], 0) for r in found],
         "time per epoch": [seconds(r["seconds_per_epoch"]) for r in found],
-        run.cost.replace("_", " ") or "cost": [significant(r["cost"]) for r in found],
+        titled(run.cost) or "cost": [significant(r["cost"]) for r in found],
         "epochs to baseline's best": [_whole(r["epochs_to_baseline"]) for r in found],
     }
     return table(columns, ("contender",))

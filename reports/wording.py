@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from statistics import median
 
 NONE = "–"
 
@@ -15,8 +16,8 @@ def decimals(values: Iterable[float], widths: Iterable[float] = ()) -> int:
     shown = 3 - max(0, 1 + math.floor(math.log10(max(sizes)))) if max(sizes, default=0) >= 1 else 3
     if sizes and max(sizes) < 0.1:
         shown = 2 - math.floor(math.log10(max(sizes)))
-    if narrow:
-        shown = max(shown, math.ceil(-math.log10(min(narrow))))
+    if narrow:  # the median: a control that hardly differs must not set all other numbers' figures
+        shown = max(shown, math.ceil(-math.log10(median(narrow))))
     return min(max(shown, 0), 9)
 
 
@@ -85,3 +86,18 @@ def plain(value: object) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return significant(value)
     return str(value)
+
+
+_WORDS = {
+    "nfe": "function evaluations",
+    "nfe_forward": "function evaluations, forward",
+    "nfe_backward": "function evaluations, backward",
+}
+
+
+def titled(name: str) -> str:
+    """A metric's name in words: `after_adjoint_norm` is "adjoint norm, after training"."""
+    when, _, rest = name.partition("_")
+    if when in ("before", "after") and rest:
+        return f"{titled(rest)}, {when} training"
+    return _WORDS.get(name, name.replace("_", " "))

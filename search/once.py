@@ -87,6 +87,9 @@ def show(space: SpaceName, scale: SpaceScale = Scale.laptop, data: Data = None) 
         for control, change in variant.controls.items():
             words = change.__doc__ if callable(change) else change
             out.print(f"\ncontrol {variant.name}/{control}: {words}")
+    for variant in found.variants:
+        if variant.caution:
+            out.print(f"\n{variant.name}: {variant.caution}")
     out.print("\none epoch in this process, every range at its middle:")
     for variant in found.variants:
         out.print(f"  {variant.name}: {_epoch_cost(found, variant)}")

@@ -18,7 +18,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from .sweep import Sweep
-from .trainable import CHECKPOINT, FAILURE, METRICS, TRIAL
+from .trainable import CHECKPOINT, FAILURE, METRICS, SAMPLE, TRIAL
 from .trial import Failure, Reason, Trial
 
 P = ParamSpec("P")
@@ -46,8 +46,8 @@ class Bridge:
         trial = self._guard(None, self.sweep.next)
         if trial is not None:
             self._trials[tune_id] = trial
-            checkpoint = self._checkpoint(trial)
-            return {TRIAL: trial.to_json(), CHECKPOINT: str(checkpoint)}
+            checkpoint, sample = self._checkpoint(trial), self._sample(trial)
+            return {TRIAL: trial.to_json(), CHECKPOINT: str(checkpoint), SAMPLE: str(sample)}
         over = self.error is not None or self.sweep.stopped or not self.sweep.live
         return Searcher.FINISHED if over else None
 
@@ -92,6 +92,10 @@ class Bridge:
 
     def _checkpoint(self, trial: Trial) -> Path:
         return self._checkpoints / f"trial-{trial.number:06d}.pt"
+
+    def _sample(self, trial: Trial) -> Path:
+        """Where a confirmed network's pictures go, if it makes any: a report shows them."""
+        return self._checkpoints.parents[1] / "samples" / f"trial-{trial.number:06d}.png"
 
     def _guard(self, otherwise: T, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         if self.error is not None:

@@ -7,6 +7,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,13 @@ from .trial import Trial, failure_of
 if TYPE_CHECKING:
     from ..spaces import Space
 
-TRIAL, CHECKPOINT, METRICS, FAILURE = "trial", "checkpoint", "metrics", "failure"
+TRIAL, CHECKPOINT, SAMPLE, METRICS, FAILURE = (
+    "trial",
+    "checkpoint",
+    "sample",
+    "metrics",
+    "failure",
+)
 """Keys of what driver and worker tell each other; all values are JSON or plain dicts."""
 
 _GRACE = 1.0  # seconds from a trial's timeout to the end of a process that does not answer
@@ -29,6 +36,7 @@ class Training(tune.Trainable):
     _space: Space
     _trial: Trial
     _checkpoint: Path
+    _sample: Path | None = None
     _reports: Iterator[dict[str, Any]] | None
     _timeout: float | None = None
     _watchdog: threading.Timer | None = None
@@ -70,6 +78,9 @@ class Training(tune.Trainable):
             return {FAILURE: failure.to_json(), "done": True}
         if last and self._watchdog is not None:
             self._watchdog.cancel()
+        if last and self._sample is not None:
+            with suppress(Exception):  # a picture that fails costs no result
+                next(self._reports, None)  # the training draws once it is over
         return {METRICS: metrics or {}, "done": last}
 
     def cleanup(self) -> None:
@@ -82,6 +93,10 @@ class Training(tune.Trainable):
     def _take(self, config: dict[str, Any]) -> None:
         self._trial = Trial.from_json(config[TRIAL])
         self._checkpoint = Path(config[CHECKPOINT])
+        draws = self._trial.phase == "confirm" and self._space.draws(
+            self._space.variant(self._trial.variant)
+        )
+        self._sample = Path(config[SAMPLE]) if draws else None
         self._reports = None
         if self._timeout is not None:
             # The driver stops a trial that is late between two reports. One that hangs never comes
@@ -100,4 +115,5 @@ class Training(tune.Trainable):
             seed=trial.seed,
             test=trial.phase == "confirm",
             checkpoint=self._checkpoint,
+            sample=self._sample,
         )

@@ -61,7 +61,7 @@ listops_attention = Space(
     task=partial(ListOps, 32, train=4000, held_out=1000),
     parameters=SMALL,
     variants=variants(classifier, **_GRIDS),
-    trials=8,
+    trials=16,
     epochs=6,
     seeds=5,
     paper=_at_paper_scale(
@@ -78,7 +78,7 @@ text_attention = Space(
     task=partial(Reviews, 256, samples=3000),
     parameters={**SMALL, "batch_size": 16},
     variants=variants(classifier, **_GRIDS),
-    trials=6,
+    trials=12,
     epochs=6,
     seeds=5,
     paper=_at_paper_scale(
@@ -95,7 +95,7 @@ retrieval_attention = Space(
     task=partial(Retrieval, 256, samples=2000),
     parameters={**SMALL, "batch_size": 16},
     variants=variants(pair_classifier, **_GRIDS),
-    trials=6,
+    trials=12,
     epochs=6,
     seeds=5,
     paper=_at_paper_scale(
@@ -112,7 +112,7 @@ pathfinder_attention = Space(
     task=partial(Pathfinder, "easy", shrunk=16, samples=4000),
     parameters=SMALL,
     variants=variants(classifier, **_GRIDS),
-    trials=6,
+    trials=12,
     epochs=6,
     seeds=5,
     paper=_at_paper_scale(
@@ -135,7 +135,7 @@ image_attention = Space(
     task=partial(grey_photographs, side=16, samples=2000),
     parameters=SMALL,
     variants=variants(classifier, **_GRIDS),
-    trials=6,
+    trials=12,
     epochs=4,
     seeds=5,
     paper=_at_paper_scale(

@@ -27,7 +27,9 @@ CATALOGUE = {
     "mnist-ode": "ode_images:mnist_ode",
     "cifar10-ode": "ode_images:cifar10_ode",
     "silverbox-ode": "ode:silverbox_ode",
+    "silverbox-growth": "growth:silverbox_growth",
     "vibration-ode": "ode:vibration_ode",
+    "walker-ode": "ode:walker_ode",
     # transformers
     "copy-attention": "attention:copy_attention",
     "generation-attention": "attention:generation_attention",

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from .parameters import Parameter, Value, contains, describe, problem
-from .space import TRAINING_CONTEXT, TRAINING_PARAMETERS, Grid, Space, Variant
+from .space import EVIDENCE, TRAINING_CONTEXT, TRAINING_PARAMETERS, Grid, Space, Variant
 
 _NAME = re.compile(r"[A-Za-z][\w.-]*")
 
@@ -75,6 +75,11 @@ def _published(space: Space) -> Iterator[str]:
             yield (
                 f"a published result is of variant {result.variant!r}, which is none of "
                 + ", ".join(known)
+            )
+        if result.evidence not in EVIDENCE:
+            yield (
+                f"a published result has evidence {result.evidence!r}, which is none of "
+                + ", ".join(EVIDENCE)
             )
 
 

@@ -18,6 +18,7 @@ def _penn(variant: str, value: float, spread: float, setting: str) -> Published:
         spread=spread,
         setting=f"Penn Treebank, VALIDATION data, 3 layers, 24.2M parameters, 500 epochs{setting}",
         source="the authors' result files (section 1.7.2)",
+        evidence="files",
     )
 
 
@@ -28,6 +29,7 @@ def _penn_test(variant: str, value: float, setting: str) -> Published:
         value=value,
         setting=f"Penn Treebank, test data, 3 layers, 24.2M parameters, 500 epochs, {setting}",
         source="the authors' ablation array (section 1.8)",
+        evidence="notebook",
     )
 
 

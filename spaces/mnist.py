@@ -67,6 +67,7 @@ def _curve(task: str, **losses: tuple[float, float]) -> list[Published]:
             setting=f"{task}, 60,000 images, 784 steps, 256 units, best of 150 epochs on test data"
             + (odd if variant == "nesterov_lstm" else ""),
             source=_CURVES,
+            evidence="files",
         )
         for variant, (value, spread) in losses.items()
     ]
@@ -79,6 +80,7 @@ def _ablation(variant: str, value: float, setting: str) -> Published:
         value=value,
         setting=f"MNIST, 60,000 images, 784 steps, {setting}, best epoch on test data",
         source="the authors' ablation array (section 1.8)",
+        evidence="notebook",
     )
 
 

@@ -64,6 +64,7 @@ def _authors(
             spread=spread,
             setting=setting,
             source=source,
+            evidence="logs",
         )
         for variant, (value, spread) in results.items()
     ]

@@ -27,6 +27,7 @@ def _pmnist(variant: str, value: float, spread: float | None, chosen: str = "") 
             "the authors' result files (section 1.7.4); that norms were clipped is read off `gc` "
             "in the files' names"
         ),
+        evidence="files",
     )
 
 
@@ -43,6 +44,7 @@ def _timit(
             "best of 700 epochs on test data"
         ),
         source=f"the authors' result files, cut at epoch 700 (section 1.7.1){note}",
+        evidence="files",
     )
 
 

@@ -69,6 +69,7 @@ class Variant:
         controls: this variant with part of its idea switched off, by name: the parameters that
             change, or a function that computes them from the variant's.
         grid: the paper's own grid of its parameters; the others sit in the middle of their ranges.
+        caution: what one should know of its ranges before one searches them.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Variant:
     baseline: bool = False
     controls: Mapping[str, Control] = field(default_factory=dict)
     grid: Grid = field(default_factory=dict)
+    caution: str = ""
 
     def controlled(self, control: str | None, values: Values) -> Values:
         """The values of a control, given its variant's; the variant's own when control is None.
@@ -104,6 +106,13 @@ class Variant:
         return {**values, **changed}
 
 
+Evidence = Literal["paper", "files", "notebook", "logs", "recalled"]
+"""Read in the paper; computed from the authors' result files, their notebooks' outputs, or logs in
+their repository's history; or known by hearsay only, which confirms nothing."""
+
+EVIDENCE: tuple[Evidence, ...] = get_args(Evidence)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Published:
     """A result that others reported, to stand beside ours and never to be mixed with it.
@@ -113,7 +122,9 @@ class Published:
         metric: what was measured, on test data, by the task's name for it where it has one.
         value: the mean over the authors' runs.
         setting: what it was measured on and how: sizes, epochs, runs, how the best was picked.
-        source: where it is written, and how far it was confirmed.
+        source: where it is written.
+        evidence: how far it was confirmed, one of `EVIDENCE`; what was only recalled is kept here,
+            and never told to a plan or a report.
         spread: the sample standard deviation over the authors' runs, None where there is none.
     """
 
@@ -122,6 +133,7 @@ class Published:
     value: float
     setting: str
     source: str
+    evidence: Evidence
     spread: float | None = None
 
 
@@ -219,6 +231,10 @@ class Space:
         """The values in the middle of all ranges: for a first look, with no search behind them."""
         return self.suggest(variant, _parameters.Middle())
 
+    def draws(self, variant: Variant) -> bool:
+        """Can a trained network of this variant make pictures?"""
+        return variant.network is not None and _samples_of(self.loaded_task) is not None
+
     def train(
         self,
         variant: Variant,
@@ -239,8 +255,8 @@ class Space:
         Raises:
             ValueError: a variant without task and network, or no pictures to be had of them.
         """
-        drawn = _samples_of(self.loaded_task) if variant.network else None
-        if sample is not None and drawn is None:
+        drawn = _samples_of(self.loaded_task)
+        if sample is not None and not self.draws(variant):
             raise ValueError(
                 f"{variant.name!r} of {self.name!r} makes no pictures; generation-attention does"
             )
@@ -302,7 +318,8 @@ class Space:
             "question": self.question,
             "scale": self.scale,
             "chance": task.chance if task else None,
-            "published": [asdict(result) for result in self.published],
+            "whole": task.whole if task else None,
+            "published": [asdict(r) for r in self.published if r.evidence != "recalled"],
             "digest": hashlib.sha256(canonical).hexdigest(),
         }
 

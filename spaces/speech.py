@@ -21,6 +21,7 @@ def _timit(variant: str, units: int, value: float, spread: float, note: str = ""
             f"best of 700 epochs on test data{note}"
         ),
         source="the authors' result files, cut at epoch 700 (section 1.7.1)",
+        evidence="files",
     )
 
 

@@ -23,6 +23,7 @@ from .spheres import NestedSpheres
 from .task import IGNORED, Split, Stream, Task
 from .tokens import TokenPrediction, TokenSplit, TokenTask
 from .translation import Translation
+from .walker import Walker
 
 __all__ = [
     "CIFAR10",
@@ -54,6 +55,7 @@ __all__ = [
     "TokenTask",
     "Translation",
     "Vibration",
+    "Walker",
     "digits_image",
     "mnist_image",
     "save_png",

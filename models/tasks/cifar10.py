@@ -43,6 +43,7 @@ class CIFAR10(Classification):
     output_size = 10
     needs_data = True
     chance = 0.1
+    whole = 60_000
 
     def __init__(self, *, side: int = SIDE, samples: int | None = None) -> None:
         if side < 4 or SIDE % side:

@@ -75,7 +75,7 @@ class Generation(TokenTask):
         self.images = source.task(**({} if samples is None else {"samples": samples}))
         self.name = f"generation-{pictures}"
         self.input_size, self.length = self.levels + 1, math.prod(self.shape)
-        self.chance = math.log2(self.levels)
+        self.chance, self.whole = math.log2(self.levels), self.images.whole
 
     @property
     def data(self) -> dict[str, str | int]:

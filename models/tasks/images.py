@@ -20,6 +20,7 @@ class Images(Classification):
         self.task, self.shape = task, shape
         self.name = f"{task.name}-image"
         self.input_size, self.output_size, self.chance = shape[0], task.output_size, task.chance
+        self.whole = task.whole
 
     @property
     def data(self) -> dict[str, str | int]:

@@ -1,4 +1,4 @@
-"""Arrays that take minutes to make, kept on disk from one process to the next."""
+"""Arrays that take a minute to make, kept on disk from one process to the next."""
 
 import hashlib
 import json

@@ -43,7 +43,7 @@ class ListOps(Classification, TokenTask, Made):
     An argument is an operation with probability 1/4, down to a depth, and a digit otherwise; an
     operation has from two to ten arguments, all as in the Long Range Arena. Expressions whose
     number of tokens is outside the bounds are drawn again; none is in two splits. As many as the
-    Long Range Arena's take minutes to draw, and are kept on disk (`kept`).
+    Long Range Arena's take a minute to draw, and are kept on disk (`kept`).
 
     Args:
         length: tokens of the longest expression; the Long Range Arena's is 2,000.

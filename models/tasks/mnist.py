@@ -60,6 +60,7 @@ class MNIST(Classification):
     input_size = 1
     output_size = 10
     chance = 0.1
+    whole = 70_000
 
     def __init__(
         self,

@@ -29,6 +29,7 @@ class GreyImages(Classification, TokenTask):
         self.name = f"{images.name}-grey"
         self.length = images.side**2
         self.output_size, self.chance = images.output_size, images.chance
+        self.whole = images.whole
 
     @property
     def data(self) -> dict[str, str | int]:

@@ -97,8 +97,12 @@ class Silverbox(Forecasting):
         """Source, sizes, and the sha256 of all series."""
         return _described(f"{self.name}-{self.length}: sb.csv", self)
 
+    def recording(self) -> Numbers:
+        """All of it, input and output voltage: (131072, 2) in volt."""
+        return _rows("sb.csv", 2)
+
     def _series(self, part: Part) -> Series:
-        rows = _rows("sb.csv", 2)[40_000:]
+        rows = self.recording()[40_000:]
         known = rows[: len(rows) // 2]
         rows = (rows - known.mean(0)) / known.std(0)
         places = np.arange(len(rows))[_share(len(rows), part)]

@@ -56,6 +56,7 @@ class Reviews(Classification, TokenTask):
     output_size = 2
     padding = 0
     chance = 0.5
+    whole = 50_000
 
     def __init__(self, length: int = 1000, *, samples: int | None = None) -> None:
         if length < 1:

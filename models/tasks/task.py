@@ -120,6 +120,7 @@ class Task(ABC):
     output_size: int  # numbers predicted per sample
     needs_data: bool = False  # whether no package brings its data: they come from the data folder
     chance: float | None = None  # what guessing gives of `metric`, where that is known
+    whole: int | None = None  # samples of the published data, where it may be only a part of them
 
     @property
     @abstractmethod

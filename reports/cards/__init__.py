@@ -29,6 +29,7 @@ CARDS: dict[str, Make] = {
     "curves": course.curves,
     "readings": course.readings,
     "series": course.series,
+    "samples": course.samples,
     "history": search.history,
     "budget": space.budget,
     "momentum": space.momentum,

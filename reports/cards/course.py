@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
 from .. import comparison as compare
@@ -22,13 +24,41 @@ def curves(run: Run) -> Card:
         [
             f"{name} at epoch {reached[name]}"
             for name in frame["contender"].unique()
-            if name in reached
+            if name in reached and name != run.baseline
         ]
         or [""]
     )
     finding = f"{run.baseline}'s best mean is reached by {told}. " if told else ""
     note = "Lines are means over seeds, bands run from the lowest seed to the highest."
     return Card(title, finding + note, frame, charts.curves(frame, run.variants, axis(run)))
+
+
+PNG, MOST_BYTES = b"\x89PNG\r\n\x1a\n", 400_000  # what a picture begins with, and may weigh
+MOST_PICTURES = 12
+
+
+def samples(run: Run) -> Card | None:
+    """Pictures that confirmed networks made, from `samples/`: of each contender its first seed."""
+    made = compare.confirmed(run)
+    files = {n: run.path / "samples" / f"trial-{n:06d}.png" for n in made["trial"]}
+    made = made[[_is_picture(files[n]) for n in made["trial"]]]
+    if made.empty:
+        return None
+    first = made.drop_duplicates("contender")[["contender", "seed", "trial"]].head(MOST_PICTURES)
+    shown = {
+        f"{name}, seed {seed}": files[trial].read_bytes()
+        for name, seed, trial in first.itertuples(index=False)
+    }
+    note = "What the trained networks draw; nothing was chosen, each shows its first seed."
+    return Card("Samples", note, first.reset_index(drop=True), pictures=shown)
+
+
+def _is_picture(file: Path) -> bool:
+    """A PNG that a page can carry; its inside is left to the browser."""
+    if not file.is_file() or file.stat().st_size > MOST_BYTES:
+        return False
+    with file.open("rb") as opened:
+        return opened.read(len(PNG)) == PNG
 
 
 USUAL = {"trial", "attempt", "step", "time", "epoch", "seconds", "n_parameters", "seed"}

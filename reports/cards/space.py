@@ -9,7 +9,7 @@ from .. import exploration as explore
 from ..card import Card
 from ..charts import space as charts
 from ..run import Run
-from ..wording import listing, number, plain, significant
+from ..wording import listing, number, plain, significant, titled
 from .writing import MOST, axis, digits, thinned, thinning
 
 MOST_LINES = 400  # of one variant in parallel coordinates
@@ -105,7 +105,10 @@ def importance(run: Run) -> Card:
     """Which parameters tell the best trials from all."""
     title, parts = "Importance of the parameters", explore.importances(run)
     if parts.empty:
-        few = f"It takes {explore.ENOUGH} search trials of a variant with a value; none has them."
+        few = (
+            f"Too few trials to tell: it takes {explore.ENOUGH} search trials with a value, "
+            "and no variant has them."
+        )
         return Card(title, few, parts)
     first = parts[parts["beyond_chance"]].groupby("variant", sort=False).first()
     told = listing([f"{p} for {v}" for v, p in first["parameter"].items()] or ["none"])
@@ -145,7 +148,7 @@ def front(run: Run) -> Card | None:
     """Value against the space's second metric, and what no other trial beats."""
     if not run.cost:
         return None
-    cost = run.cost.replace("_", " ")
+    cost = titled(run.cost)
     title = f"{axis(run).capitalize()} against {cost}"
     every = explore.front(run)
     if every.empty:
@@ -194,6 +197,7 @@ def published(run: Run) -> Card | None:
             "spread": entry.get("spread"),
             "setting": entry.get("setting"),
             "source": entry.get("source"),
+            "evidence": entry.get("evidence"),
             "here": ours["test"].get(str(entry.get("variant"))) if _same(run, entry) else None,
         }
         for entry in told

@@ -7,13 +7,14 @@ import pandas as pd
 from .. import comparison as compare
 from ..answer import metric_digits
 from ..run import Run
+from ..wording import titled
 
 MOST = 2000  # points of one chart: more can neither be told apart nor mailed
 
 
 def axis(run: Run) -> str:
     """The objective's name, as an axis is titled."""
-    return run.validation.replace("_", " ")
+    return titled(run.validation)
 
 
 def digits(run: Run) -> int:

@@ -8,7 +8,10 @@ import altair as alt
 import pandas as pd
 
 from ..card import Chart
-from .theme import lines, whole
+from ..wording import titled
+from .theme import lines, movable, single_out, visible, whole
+
+BAND = 0.16  # opacity of what lies between the lowest seed and the highest
 
 
 def curves(frame: pd.DataFrame, variants: Sequence[str], axis: str) -> Chart:
@@ -29,17 +32,19 @@ def curves(frame: pd.DataFrame, variants: Sequence[str], axis: str) -> Chart:
         axis=whole(int(frame["step"].max())),
         scale=alt.Scale(zero=False, nice=False),
     )
-    colour, dash = lines(frame, variants)
+    (colour, dash), only = lines(frame, variants), single_out("contender")
     base = alt.Chart(frame).encode(x=x, color=colour)
-    band = base.mark_area(opacity=0.16, clip=True).encode(
-        y=alt.Y("low:Q", title=axis, scale=scale), y2="high:Q"
+    band = base.mark_area(clip=True).encode(
+        y=alt.Y("low:Q", title=axis, scale=scale), y2="high:Q", opacity=visible(only, BAND)
     )
-    line = base.mark_line(strokeWidth=2, clip=True).encode(
+    line = base.mark_line(strokeWidth=2, clip=True, point=_alone(frame, "step")).encode(
         y=alt.Y("mean:Q", title=axis, scale=scale),
         strokeDash=dash,
+        opacity=visible(only, 1.0),
         tooltip=["contender:N", "step:Q", alt.Tooltip("mean:Q", format=".4~f"), "seeds:Q"],
     )
-    return alt.layer(band, line).properties(width="container", height=300)
+    both = alt.layer(band, line.add_params(only, movable()))
+    return both.properties(width="container", height=300)
 
 
 def panels(frame: pd.DataFrame, variants: Sequence[str], across: str, along: str) -> Chart:
@@ -51,24 +56,34 @@ def panels(frame: pd.DataFrame, variants: Sequence[str], across: str, along: str
         across: the column of the x axis, which is also what counts.
         along: title of the x axis.
     """
-    colour, dash = lines(frame, variants)
+    (colour, dash), only = lines(frame, variants), single_out("contender")
     views = []
-    for name, own in frame.groupby("name", sort=False):
+    for nth, (name, own) in enumerate(frame.groupby("name", sort=False)):
         x = alt.X(f"{across}:Q", title=along, axis=alt.Axis(tickCount=5, format="~s"))
         x["scale"] = alt.Scale(zero=False, nice=False)
         scale = alt.Scale(type="log") if _wide(own) else alt.Scale(zero=False)
-        axis = alt.Axis(tickCount=5, format=".2~g")
-        base = alt.Chart(own, title=str(name)).encode(x=x, color=colour)
-        band = base.mark_area(opacity=0.16).encode(
-            y=alt.Y("low:Q", title=None, scale=scale, axis=axis), y2="high:Q"
+        axis = alt.Axis(tickCount=5, format=".3~g")
+        base = alt.Chart(own, title=titled(str(name))).encode(x=x, color=colour)
+        band = base.mark_area(clip=True).encode(
+            y=alt.Y("low:Q", title=None, scale=scale, axis=axis),
+            y2="high:Q",
+            opacity=visible(only, BAND),
         )
-        line = base.mark_line(strokeWidth=1.8).encode(
+        line = base.mark_line(strokeWidth=1.8, clip=True, point=_alone(own, across)).encode(
             y=alt.Y("mean:Q", title=None, scale=scale, axis=axis),
             strokeDash=dash,
+            opacity=visible(only, 1.0),
             tooltip=["contender:N", f"{across}:Q", alt.Tooltip("mean:Q", format=".4~g")],
         )
-        views.append(alt.layer(band, line).properties(width=250, height=170))
+        first = () if nth else (only,)  # one selection serves all panels
+        both = alt.layer(band, line.add_params(*first, movable(nth)))
+        views.append(both.properties(width=250, height=170))
     return alt.concat(*views, columns=3, spacing=24)
+
+
+def _alone(frame: pd.DataFrame, across: str) -> bool:
+    """Lines of one place only, which would not be seen without a point."""
+    return bool(frame[across].nunique() == 1)
 
 
 def _wide(frame: pd.DataFrame) -> bool:

@@ -95,7 +95,8 @@ def _intervals(frame: pd.DataFrame, axis: str, y: alt.Y, colour: alt.Color) -> l
 
 def _names(frame: pd.DataFrame, y: alt.Y, field: str) -> alt.Chart:
     """Row names above the marks, inside the plot: they have room on a narrow screen too."""
-    text = alt.Chart(frame).mark_text(align="left", baseline="middle", dy=NAME)
+    fits = alt.expr("width")  # a longer one would take the plot's place
+    text = alt.Chart(frame).mark_text(align="left", baseline="middle", dy=NAME, limit=fits)
     named: alt.Chart = text.encode(x=alt.value(0), y=y, text=f"{field}:N")
     return named
 

@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd
 
 from ..card import Chart
-from .theme import DOT, colours, shape, whole
+from .theme import DOT, colours, movable, shape, single_out, visible, whole
 
 
 def history(
@@ -31,18 +31,20 @@ def history(
         scale=alt.Scale(zero=False, nice=False, padding=10),
     )
     y = alt.Y("value:Q", title=axis, scale=alt.Scale(zero=False, padding=14))
-    colour = alt.Color("variant:N", scale=colours(variants))
+    colour, only = alt.Color("variant:N", scale=colours(variants)), single_out("variant")
     tips = ["variant:N", "trial:Q", "state:N", "reason:N", alt.Tooltip("value:Q", format=".4~f")]
     marks = {"x": x, "color": colour, "shape": shape(trials), "tooltip": tips}
+    marks["opacity"] = visible(only, 0.85)
     valued, lost = trials[trials["value"].notna()], trials[trials["value"].isna()]
     layers = [
         alt.Chart(running_best)
-        .mark_line(interpolate="step-after", strokeWidth=2)
-        .encode(x=x, y=y, color=colour),
+        .mark_line(interpolate="step-after", strokeWidth=2, clip=True)
+        .encode(x=x, y=y, color=colour, opacity=visible(only, 1.0)),
         alt.Chart(valued).mark_point(**DOT).encode(y=y, **marks),
         alt.Chart(lost).mark_point(**DOT).encode(y=alt.value(252), **marks),
     ]
     drawn = [layer for layer in layers if len(layer.data)]
+    drawn[0] = drawn[0].add_params(only, movable())  # it is the first whose legend listens
     return alt.layer(*drawn).properties(width="container", height=260)
 
 
@@ -57,10 +59,12 @@ def slices(frame: pd.DataFrame, kinds: dict[str, str], variants: Sequence[str], 
     """
     low, high = frame["value"].min(), frame["value"].max()
     y = alt.Y("value:Q", title=axis, scale=alt.Scale(domain=[low, high], padding=8, nice=False))
-    panels = [
-        _slice(frame[frame["parameter"] == name], name, kind, variants, y, shape(frame))
-        for name, kind in kinds.items()
-    ]
+    only, panels = single_out("variant"), []
+    for nth, (name, kind) in enumerate(kinds.items()):
+        axes = movable(nth, ("y",) if kind == "choice" else ("x", "y"))
+        panel = _slice(frame[frame["parameter"] == name], name, kind, variants, y, shape(frame))
+        panels.append(panel.encode(opacity=visible(only, 0.85)).add_params(axes))
+    panels[0] = panels[0].add_params(only)  # one selection serves all panels
     return alt.concat(*panels, columns=3, spacing=24)
 
 
@@ -98,4 +102,5 @@ def _decades(values: pd.Series[Any]) -> list[float]:
     low, high = float(values.min()), float(values.max())
     tens = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if len(tens) <= 3 else (1,)
-    return [step * 10.0**ten for ten in tens for step in steps if low <= step * 10.0**ten <= high]
+    found = [step * 10.0**ten for ten in tens for step in steps]
+    return [at for at in found if low <= at <= high] or [low]

@@ -8,7 +8,7 @@ import altair as alt
 import pandas as pd
 
 from ..card import Chart
-from .theme import DOT, colours, gradient, stacked, whole
+from .theme import DOT, colours, gradient, movable, single_out, stacked, visible, whole
 
 
 def momentum_map(
@@ -58,7 +58,8 @@ def parallel(
         order: the parameters, left to right.
         variants: in the order of their colours.
     """
-    x = alt.X("parameter:N", sort=list(order), title=None, axis=alt.Axis(labelAngle=0, ticks=False))
+    below = alt.Axis(labelAngle=0, ticks=False, labelPadding=16)  # the ends' texts come between
+    x = alt.X("parameter:N", sort=list(order), title=None, axis=below)
     y = alt.Y("place:Q", axis=None, scale=alt.Scale(domain=[-0.04, 1.04], nice=False))
     colour = alt.Color("variant:N", scale=colours(variants), legend=None)
     tips = ["variant:N", "trial:Q", alt.Tooltip("value:Q", format=".4~f")]
@@ -122,17 +123,19 @@ def budget(frame: pd.DataFrame, variants: Sequence[str], axis: str) -> Chart:
         variants: in the order of their colours.
         axis: title of the value axis.
     """
-    last = int(frame["trials"].max())
+    last, only = int(frame["trials"].max()), single_out("variant")
     x = alt.X("trials:Q", title="trials", axis=whole(last), scale=_tight())
     chart: alt.Chart = (
         alt.Chart(frame)
-        .mark_line(strokeWidth=2, point=last <= 60)
+        .mark_line(strokeWidth=2, clip=True, point=last <= 60)
         .encode(
             x=x,
             y=alt.Y("expected:Q", title=f"expected best {axis}", scale=alt.Scale(zero=False)),
             color=alt.Color("variant:N", scale=colours(variants)),
+            opacity=visible(only, 1.0),
             tooltip=["variant:N", "trials:Q", alt.Tooltip("expected:Q", format=".4~f")],
         )
+        .add_params(only, movable())
         .properties(width="container", height=240)
     )
     return chart
@@ -149,17 +152,20 @@ def front(points: pd.DataFrame, variants: Sequence[str], value: str, cost: str) 
     """
     x = alt.X("cost:Q", title=cost, axis=alt.Axis(tickCount=6), scale=alt.Scale(zero=False))
     y = alt.Y("value:Q", title=value, scale=alt.Scale(zero=False, padding=12))
-    colour = alt.Color("variant:N", scale=colours(variants))
+    colour, only = alt.Color("variant:N", scale=colours(variants)), single_out("variant")
     tips = ["variant:N", "trial:Q", alt.Tooltip("value:Q", format=".4~f"), "cost:Q"]
-    ends = points[points["efficient"]]
+    ends, where = points[points["efficient"]], {"x": x, "y": y, "color": colour}
     return alt.layer(
         alt.Chart(points[~points["efficient"]])
-        .mark_point(size=25, filled=True, opacity=0.3)
-        .encode(x=x, y=y, color=colour, tooltip=tips),
+        .mark_point(size=25, filled=True, clip=True)
+        .encode(**where, opacity=visible(only, 0.3), tooltip=tips)
+        .add_params(only, movable()),
         alt.Chart(ends)
-        .mark_line(interpolate="step-after", strokeWidth=2)
-        .encode(x=x, y=y, color=colour),
-        alt.Chart(ends).mark_point(**DOT).encode(x=x, y=y, color=colour, tooltip=tips),
+        .mark_line(interpolate="step-after", strokeWidth=2, clip=True)
+        .encode(**where, opacity=visible(only, 1.0)),
+        alt.Chart(ends)
+        .mark_point(**DOT)
+        .encode(**where, opacity=visible(only, 0.85), tooltip=tips),
     ).properties(width="container", height=300)
 
 

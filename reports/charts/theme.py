@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import cycle
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import pandas as pd
@@ -21,7 +21,8 @@ from ..card import Chart
 PALETTE = ("#1A7FC2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1", "#7F7F7F")
 DASHES = ([1, 0], [6, 3], [2, 3], [8, 3, 2, 3], [12, 4])
 SHAPES = {"complete": "circle", "pruned": "triangle-down", "failed": "cross"}
-DOT: dict[str, Any] = {"size": 50, "filled": True, "opacity": 0.85}
+DOT: dict[str, Any] = {"size": 50, "filled": True, "clip": True}
+FAINT = 0.04  # opacity of what the reader has not singled out
 
 THEME: dict[str, Any] = {
     "background": "transparent",
@@ -48,10 +49,17 @@ THEME: dict[str, Any] = {
         "symbolFillColor": "currentColor",
         "symbolSize": 80,
         "orient": "top",
-        "direction": "vertical",
+        "direction": "horizontal",
+        "columns": 3,  # the page has as many as there is room for
         "title": None,
     },
-    "title": {"color": "currentColor", "fontSize": 12, "fontWeight": 600, "anchor": "start"},
+    "title": {
+        "color": "currentColor",
+        "fontSize": 12,
+        "fontWeight": 600,
+        "anchor": "start",
+        "frame": "group",
+    },
     "text": {"color": "currentColor", "fontSize": 12},
     "rule": {"color": "currentColor"},
 }
@@ -80,6 +88,23 @@ def colours(variants: Sequence[str]) -> alt.Scale:
     """One colour per variant, the same in every chart."""
     hues = [hue for hue, _ in zip(cycle(PALETTE), variants, strict=False)]
     return alt.Scale(domain=list(variants), range=hues)
+
+
+def single_out(by: str) -> alt.Parameter:
+    """What a reader singles out by a click on its name in the legend."""
+    return alt.selection_point(name=f"only_{by}", fields=[by], bind="legend")
+
+
+def visible(only: alt.Parameter, opacity: float) -> Any:
+    """The opacity of a mark, as long as nothing else is singled out."""
+    return alt.condition(only, alt.value(opacity), alt.value(min(opacity, FAINT)))
+
+
+def movable(nth: int = 0, axes: Sequence[Literal["x", "y"]] = ("x", "y")) -> alt.Parameter:
+    """Axes that follow a drag, and the wheel with Shift: without it the wheel moves the page."""
+    return alt.selection_interval(
+        name=f"moved_{nth}", bind="scales", encodings=list(axes), zoom="wheel![event.shiftKey]"
+    )
 
 
 def few(title: str) -> alt.Axis:

@@ -1,7 +1,7 @@
 """Estimates, short and on scipy: over seeds, over tasks, and over the trials of a search."""
 
 from .objectives import efficient, hypervolume
-from .search import expected_best, importance
+from .search import Grid, expected_best, importance
 from .seeds import (
     ALPHA,
     Estimate,
@@ -26,6 +26,7 @@ __all__ = [
     "ALPHA",
     "CriticalDifference",
     "Estimate",
+    "Grid",
     "bootstrap_interval",
     "critical_difference",
     "efficient",

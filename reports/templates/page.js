@@ -4,6 +4,15 @@
   const narrowest = 260; // pixels of one panel, axis included
   const axis = 78; // pixels that a panel's own axis and gap take
 
+  const name = 290; // pixels of one name in a legend, at its longest
+
+  const legend = (spec, width) => {
+    const columns = Math.max(1, Math.floor(width / name));
+    const narrow = { columns, labelLimit: width - 160, layout: { top: { direction: "vertical", anchor: "start" } } };
+    const own = columns > 1 ? { columns } : narrow;
+    return { ...spec, config: { ...spec.config, legend: { ...spec.config.legend, ...own } } };
+  };
+
   // Vega-Lite fits one chart to its container, but not panels: do that here.
   const fit = (spec, width) => {
     if (spec.vconcat) {
@@ -23,7 +32,7 @@
 
   const draw = (place) => {
     const spec = JSON.parse(source(place));
-    const described = { ...fit(spec, place.clientWidth), description: place.dataset.told };
+    const described = { ...fit(legend(spec, place.clientWidth), place.clientWidth), description: place.dataset.told };
     vegaEmbed(place, described, {
       actions: false, mode: "vega-lite", renderer: place.dataset.renderer,
       tooltip: { theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light" },

@@ -31,9 +31,11 @@ def heard(cell: RecurrentCell, inputs: Tensor, layer, **given) -> list[Tensor]:
         if restart is not None:
             k = t % restart + 1 if restart else t + 1
             momentum = (k - 1) / (k + 2)
-        v = momentum * v + step * y if step is not None else y
+        gain = 1 - momentum if getattr(cell, "form", "") == "paper" else 1
+        v = momentum * v + gain * step * y if step is not None else y
         m = beta2 * m + (1 - beta2) * y**2 if beta2 is not None else 1 - 1e-16
-        drives.append(v / (m + 1e-16) ** 0.5 + (bias if outside else 0))
+        size = (m + 1e-16) ** 0.5 if getattr(cell, "divided", True) else 1
+        drives.append(v / size + (bias if outside else 0))
     return drives
 
 
@@ -90,13 +92,44 @@ def test_a_cell_is_the_papers_in_values_and_gradients(make, length):
     close(values_and_gradients(torch.stack(cell.unrolled(sequence)[-1].h), leaves), want)
 
 
-@pytest.mark.parametrize("dynamics", LINEAR)
-def test_the_drives_bias_may_stay_outside_the_velocity(family, dynamics, recurrence):
+@pytest.mark.parametrize("dynamics", [*LINEAR, *ADAPTIVE])
+def test_the_drives_bias_may_stay_outside_what_is_filtered(family, dynamics, recurrence):
     cell, sequence = family(dynamics, recurrence)(D, H, drive_bias="outside"), a_sequence()
     leaves = list(cell.parameters())
     want = values_and_gradients(by_paper(cell, sequence), leaves)
     close(values_and_gradients(cell(sequence)[0], leaves), want)
     close(torch.stack(cell.unrolled(sequence)[-1].h), want[0])
+
+
+@pytest.mark.parametrize("step", [0.3, Learned(0.3), Learned(0.3, per_unit=True)])
+@pytest.mark.parametrize(
+    "option",
+    [{"form": "paper"}, {"form": "paper", "drive_bias": "outside"}, {"divided": False}],
+    ids=["average", "paper", "undivided"],
+)
+def test_adams_other_forms_are_the_formula_s(family, recurrence, option, step):
+    """Section 1.3, the paper's own form, and the control without the division."""
+    cell, sequence = family("Adam", recurrence)(D, H, 2, step=step, **option), a_sequence()
+    leaves = list(cell.parameters())
+    given = {} if step == 0.3 else {"step": 0.3}  # where learning starts
+    if given:
+        close(cell(sequence)[0], by_paper(cell, sequence, **given), 1e-7)
+    else:
+        want = values_and_gradients(by_paper(cell, sequence), leaves)
+        close(values_and_gradients(cell(sequence)[0], leaves), want)
+    own = values_and_gradients(torch.stack(cell.unrolled(sequence)[-1].h), leaves)
+    close(values_and_gradients(cell(sequence)[0], leaves), own)
+
+
+def test_adam_without_division_and_average_is_momentum(family, recurrence):
+    undivided = family("Adam", recurrence)(D, H, momentum=0.7, step=0.4, divided=False)
+    momentum = family("Momentum", recurrence)(D, H, momentum=0.7, step=0.4)
+    close(undivided(a_sequence())[0], momentum(a_sequence())[0], 1e-13)
+
+
+def test_rmsprop_without_division_is_the_plain_cell_at_step_one(family, recurrence):
+    undivided = family("RMSProp", recurrence)(D, H, step=1.0, divided=False)
+    close(undivided(a_sequence())[0], family("", recurrence)(D, H)(a_sequence())[0], 1e-13)
 
 
 def by_published_code(cell: RecurrentCell, sequence: Tensor) -> Tensor:
@@ -258,6 +291,16 @@ def test_silence_makes_no_nan(family, dynamics, recurrence, beta2):
     assert all(tensor.isfinite().all() for tensor in (output, *state.tensors(), *gradients))
 
 
+def test_a_second_derivative_is_the_plain_loop_s_or_an_error(family, dynamics):
+    cell, sequence = family(dynamics, "DTRIV")(D, H), a_sequence().requires_grad_()
+    with pytest.raises(RuntimeError, match="its plain loop, `unrolled`, can"):
+        torch.autograd.grad(cell(sequence)[0].sum(), sequence, create_graph=True)
+    output = torch.stack(cell.unrolled(sequence)[-1].h)
+    (gradient,) = torch.autograd.grad(output.square().sum(), sequence, create_graph=True)
+    (second,) = torch.autograd.grad(gradient.square().sum(), sequence)
+    assert second.isfinite().all()
+
+
 # Learned coefficients
 
 
@@ -352,6 +395,62 @@ def each_alone_and_on(cell: RecurrentCell) -> None:
         close(after[:, index], cell(torch.cat([sequence, later[:, index]]))[0][-3:])
 
 
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_masked_sequences_are_the_packed_ones(make, batch_first):
+    """Values, states, gradients; and what stands in the padding is nothing to them."""
+    cell, sequence = make(D, H, 2, batch_first=batch_first), a_sequence(9, batch=len(LENGTHS))
+    mask = torch.arange(9)[:, None] < torch.tensor(LENGTHS)
+    sequence[~mask] = torch.nan
+    packed = torch.nn.utils.rnn.pack_padded_sequence(sequence, LENGTHS, enforce_sorted=False)
+    want, end = cell(packed)
+    want, _ = torch.nn.utils.rnn.pad_packed_sequence(want)
+    if batch_first:
+        sequence, mask = sequence.transpose(0, 1), mask.T
+    leaves = [sequence.requires_grad_(), *cell.parameters()]
+    output, state = cell(sequence, mask=mask)
+    assert all(g.isfinite().all() for g in torch.autograd.grad(output.sum(), leaves))
+    close(output.transpose(0, 1) if batch_first else output, want)
+    close(state.tensors(), end.tensors())
+    sequence = sequence.detach().nan_to_num()
+    later, _ = cell(sequence, state, mask=mask)
+    assert later.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("mask", "message"),
+    [
+        (torch.ones(T, B), r"shape of a batch .* \(21, 3\), and is of booleans, got .*float32"),
+        (torch.ones(B, T, dtype=torch.bool), r"got shape \(3, 21\) of torch.bool"),
+        (torch.arange(T)[:, None].expand(T, B) > 0, "padding comes last"),
+        (torch.arange(T)[:, None] < torch.tensor([T, 0, 1]), "needs at least one step"),
+    ],
+)
+def test_masks_that_say_something_else_are_refused(family, mask, message):
+    with pytest.raises(ValueError, match=message):
+        family("Momentum", "GRU")(D, H)(a_sequence(), mask=mask)
+
+
+def test_packed_sequences_take_no_mask(family):
+    packed = torch.nn.utils.rnn.pack_sequence([torch.zeros(4, D).double()])
+    with pytest.raises(ValueError, match="give them no mask"):
+        family("", "LSTM")(D, H)(packed, mask=torch.ones(4, 1, dtype=torch.bool))
+
+
+@pytest.mark.filterwarnings("ignore:momentum")
+def test_autocast_stays_finite_and_near(make):
+    """In bfloat16; what adds up over time steps does so in the weights' precision."""
+    cell, sequence = make(D, H, 2).float(), 3 * a_sequence(60).float()
+    want, _ = cell(sequence)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output, state = cell(sequence)
+        more, _ = cell(sequence, state)
+        packed, _ = cell(torch.nn.utils.rnn.pack_padded_sequence(sequence, [60, 50, 1]))
+    gradients = torch.autograd.grad(more.float().sum(), list(cell.parameters()))
+    tensors = (output, more, packed.data, *state.tensors(), *gradients)
+    assert all(tensor.isfinite().all() for tensor in tensors)
+    torch.testing.assert_close(output.float(), want, rtol=0.1, atol=0.1)
+
+
 def test_packed_sequences_of_one_length_are_a_batch(make):
     cell, sequence = make(D, H), a_sequence()
     packed = torch.nn.utils.rnn.pack_padded_sequence(sequence, [T] * B)
@@ -398,6 +497,8 @@ def test_a_plain_cell_is_that_of_torch(family, kind):
         ("Nesterov", "RNN", {"restart": -2}, "restart must be a number of time steps, .* got -2"),
         ("Nesterov", "RNN", {"momentum_on": "h"}, "is one of drive, preactivation, got 'h'"),
         ("Nesterov", "GRU", {"momentum_on": "preactivation"}, "NesterovGRU has no preactivation"),
+        ("Adam", "LSTM", {"form": "sketch"}, "form is one of code, paper, got 'sketch'"),
+        ("Adam", "LSTM", {"drive_bias": "no"}, "drive_bias is one of inside, outside, got 'no'"),
     ],
 )
 def test_settings_out_of_range_are_refused(family, dynamics, recurrence, settings, message):

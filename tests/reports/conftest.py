@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from base64 import b64decode
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -318,6 +319,9 @@ def momentum() -> dict[str, Any]:
     return deepcopy(MOMENTUM)
 
 
+PIXEL = b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
 PUBLISHED = [
     {
         "variant": "lstm",
@@ -350,5 +354,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     start = {"name": "tpe", "group": True, "n_startup_trials": 2}  # none of these is pruned
     sweep(path, trials=24, space_cost="nfe_forward", space_published=PUBLISHED, sampler=start)
     tell_more(path / "metrics.jsonl")
+    (path / "samples").mkdir()
+    (path / "samples" / "trial-000048.png").write_bytes(PIXEL)  # of the first confirmed one
     write_report(path)
     return path

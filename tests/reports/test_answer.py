@@ -363,4 +363,4 @@ def test_the_second_metric_is_part_of_the_cost(writer: Any) -> None:
         for seed, value in enumerate(BASE, start=100):
             number = made.trial(variant, "confirm", seed=seed, curve=[value], test=value)
             made.report(number, 2, nfe=nfe)
-    assert "nfe is 1.50 times as much (60 against 40)" in told(made)
+    assert "it takes 1.50 times the function evaluations (60 against 40)" in told(made)

@@ -59,7 +59,7 @@ def test_nothing_is_logged_to_the_console(seen: tuple[str, str]) -> None:
 
 def test_every_chart_is_drawn(seen: tuple[str, str]) -> None:
     drawn = re.findall(r'<div class="chart[^>]*>.*?</svg>', seen[0], re.DOTALL)
-    assert len(drawn) == len(CARDS) - 1  # published results are a table
+    assert len(drawn) == len(CARDS) - 2  # published results are a table, samples pictures
     marks = ("mark-symbol", "mark-line", "mark-rect", "mark-area")
     assert [svg for svg in drawn if not any(mark in svg for mark in marks)] == []
 
@@ -67,6 +67,46 @@ def test_every_chart_is_drawn(seen: tuple[str, str]) -> None:
 def test_every_panel_and_every_contender_is_there(seen: tuple[str, str]) -> None:
     for text in ("lr (log)", "hidden_size", "momentum_lstm/no_momentum", "test accuracy"):
         assert f">{text}</text>" in seen[0]
+
+
+CLICKER = """
+(async () => {
+  const tell = {}, wait = () => new Promise((done) => setTimeout(done, 400));
+  await wait();
+  for (const card of ["history", "slices", "curves", "readings", "front"]) {
+    const svg = document.querySelector(`#card-${card} svg`);
+    const marks = () => [...document.querySelectorAll(`#card-${card} svg .role-mark path`)];
+    const faint = () => marks().filter((m) => Number(m.getAttribute("opacity") ?? 1) < 0.05).length;
+    const ticks = () => document.querySelector(`#card-${card} .role-axis`).parentNode.textContent;
+    const before = faint(), at = ticks();
+    const label = [...svg.querySelectorAll(".role-legend-label text")]
+      .find((text) => text.textContent === "momentum_lstm");
+    label.dispatchEvent(new MouseEvent("click", { bubbles: true })); await wait();
+    tell[card] = { marks: marks().length, before, after: faint() };
+    const plots = [...svg.querySelectorAll(".background")];
+    const plot = plots.find((area) => area.getBoundingClientRect().width > 100);
+    plot.scrollIntoView(); await wait();
+    const box = plot.getBoundingClientRect();
+    const wheel = { deltaY: -300, shiftKey: true, bubbles: true, cancelable: true,
+                    clientX: box.left + box.width / 2, clientY: box.top + box.height / 2 };
+    plot.dispatchEvent(new WheelEvent("wheel", wheel)); await wait();
+    tell[card].zoomed = ticks() !== at;
+  }
+  const said = document.createElement("pre");
+  said.id = "told"; said.textContent = JSON.stringify(tell); document.body.append(said);
+})();
+"""
+
+
+def test_a_legend_singles_out_and_the_wheel_zooms(finished: Path, tmp_path: Path) -> None:
+    driven = with_script(finished / "report" / "index.html", CLICKER, tmp_path)
+    dom, log = browse(driven, tmp_path / "profile", 1440)
+    told = re.search(r'<pre id="told">(.*?)</pre>', dom)
+    assert told, log
+    for card, seen in json.loads(told[1]).items():
+        assert seen["before"] == 0, card
+        assert 0 < seen["after"] < seen["marks"], (card, seen)
+        assert seen["zoomed"], card
 
 
 MANY = """

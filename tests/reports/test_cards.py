@@ -14,6 +14,8 @@ from momentune.reports import RunError, load_run, write_gallery, write_report
 from momentune.reports.cards import CARDS, every
 from momentune.reports.cards.writing import thinned
 
+from .conftest import PIXEL
+
 BROKEN = """
 import sys
 import pandas as pd
@@ -83,9 +85,26 @@ def test_a_file_without_cards_is_refused(tmp_path: Path, content: str, told: str
         every([tmp_path / "nowhere.py"])
 
 
-@pytest.mark.parametrize("name", ["published", "readings", "series", "front"])
+@pytest.mark.parametrize("name", ["published", "readings", "series", "samples", "front"])
 def test_cards_that_do_not_apply_are_left_out(make_sweep: Any, name: str) -> None:
     assert CARDS[name](load_run(make_sweep(trials=2, seeds=2).path)) is None
+
+
+def test_samples_are_pictures_of_the_first_seed_and_nothing_else(writer: Any) -> None:
+    made = writer()
+    for variant in ("lstm", "momentum_lstm"):
+        made.tested(variant, [0.9, 0.8])
+    folder = made.path / "samples"
+    folder.mkdir()
+    for number, content in enumerate([PIXEL, PIXEL, b"\x80\x04not a picture", PIXEL]):
+        (folder / f"trial-{number:06d}.png").write_bytes(content)
+    page = write_report(made.path)
+    text, markdown = page.read_text(), (page.parent / "report.md").read_text()
+    assert text.count('<img src="data:image/png;base64,') == 2
+    for shown in ("lstm, seed 100", "momentum_lstm, seed 101"):
+        assert f'alt="{shown}"' in text
+        assert f"![{shown}](figures/samples_" in markdown
+    assert (page.parent / "figures" / "samples_1.png").read_bytes() == PIXEL
 
 
 def test_thinning_keeps_the_best_and_the_order(make_sweep: Any) -> None:
@@ -107,7 +126,7 @@ def test_series_are_frames_of_their_own(finished: Path) -> None:
 def test_the_gallery_holds_text_and_figures_only(finished: Path, tmp_path: Path) -> None:
     report = write_gallery(finished, tmp_path / "gallery" / "digits-lstm")
     suffixes = {file.suffix for file in report.parent.rglob("*") if file.is_file()}
-    assert suffixes == {".md", ".svg", ".csv", ".tex", ""}  # the last is our mark
+    assert suffixes == {".md", ".svg", ".png", ".csv", ".tex", ""}  # the last is our mark
     figures = [line for line in report.read_text().splitlines() if line.startswith("![")]
     assert all((report.parent / line.split("](")[1][:-1]).is_file() for line in figures)
     assert sum(file.stat().st_size for file in report.parent.rglob("*.*")) < 3e6

@@ -10,6 +10,7 @@ import pytest
 
 from momentune.reports import Run, concerns, health, load_run
 from momentune.search.scheduling import settings
+from momentune.spaces import catalogued
 
 from .conftest import make_plan
 
@@ -152,9 +153,10 @@ def test_no_better_than_guessing(writer: Any) -> None:
     made = writer(space_chance=0.1)
     made.tested("lstm", [0.09, 0.10, 0.12])
     made.tested("momentum_lstm", [0.90, 0.91, 0.92])
-    told = found(made, "guessing gives")
+    made.tested("momentum_lstm", [0.10, 0.11, 0.09], control="no_momentum")
+    told = found(made, "better than guessing")
     assert len(told) == 1
-    assert told[0].startswith("lstm ")
+    assert "lstm 0.103 and momentum_lstm/no_momentum 0.1. They may" in told[0]
 
 
 @pytest.mark.parametrize("tests", [[0.1, 0.1, 0.1], [0.1]])
@@ -162,7 +164,23 @@ def test_a_constant_guess_is_no_better_than_guessing(writer: Any, tests: list[fl
     made = writer(space_chance=0.1)
     made.tested("lstm", tests)
     made.tested("momentum_lstm", [0.9] * 3)
-    assert [s.split(" is ")[0] for s in found(made, "guessing gives")] == ["lstm"]
+    told = found(made, "better than guessing")
+    assert len(told) == 1
+    assert told[0].endswith("of 0.1: lstm 0.1. It may not have been trained.")
+
+
+@pytest.mark.parametrize(("whole", "told"), [(70_000, 1), (1797, 0), (None, 0)])
+def test_a_part_of_the_data(writer: Any, whole: int | None, told: int) -> None:
+    """The plan's data has 1,797 samples in its three splits."""
+    sentences = found(writer(space_whole=whole), "Only 1,797 of the 70,000 samples")
+    assert len(sentences) == told
+
+
+def test_the_catalogue_says_how_many_samples_there_are() -> None:
+    for name in ("mnist-lstm", "mnist-ode"):
+        space = catalogued(name).to_json()
+        used = sum(space["data"][split] for split in ("train", "validation", "test"))
+        assert used < space["whole"] == 70_000
 
 
 def test_budgets_are_told_by_what_each_variant_was_planned(writer: Any) -> None:

@@ -140,12 +140,14 @@ def test_a_generator_without_task_or_data_has_a_report(writer: Any) -> None:
 def test_files_are_those_of_the_design(finished: Path) -> None:
     report = finished / "report"
     assert sorted(p.name for p in finished.iterdir()) == [
-        "curves.csv", "journal.log", "metrics.jsonl", "plan.json", "report", "trials.csv",
+        "curves.csv", "journal.log", "metrics.jsonl", "plan.json", "report", "samples",
+        "trials.csv",
     ]  # fmt: skip
     assert sorted(p.name for p in report.iterdir()) == [
         ".momentune-report", "figures", "index.html", "report.md", "tables",
     ]  # fmt: skip
-    assert {p.stem for p in (report / "figures").glob("*.svg")} == set(CARDS) - {"published"}
+    charts = set(CARDS) - {"published", "samples"}  # a table, and pictures
+    assert {p.stem for p in (report / "figures").glob("*.svg")} == charts
     assert {p.stem for p in (report / "tables").glob("card_*.csv")} == {f"card_{c}" for c in CARDS}
 
 
@@ -172,19 +174,21 @@ def test_markdown_says_what_the_page_says(finished: Path) -> None:
     )
     assert paragraphs
     assert all(paragraph in markdown for paragraph in paragraphs)
-    assert len(page.specs) == markdown.count("](figures/")
+    assert len(page.specs) == markdown.count(".svg)")
+    assert len([t for t, _ in page.tags if t == "img"]) == markdown.count(".png)") == 1
 
 
 def test_nothing_is_fetched(finished: Path) -> None:
     page = read(finished / "report" / "index.html")
     fetching = {"src", "srcset", "data", "action", "poster", "background", "ping", "formaction"}
-    assert [(t, a) for t, a in page.tags if fetching & a.keys()] == []
+    sources = [a for _, a in page.tags if fetching & a.keys()]
+    assert [a for a in sources if not str(a["src"]).startswith("data:image/png;base64,")] == []
     links = [str(a["href"]) for _, a in page.tags if "href" in a]
     places = {f"#{a['id']}" for _, a in page.tags if "id" in a}
     assert {link for link in links if link.startswith("#")} <= places
     links = [link for link in links if not link.startswith("#")]
     assert [link for link in links if not (finished / "report" / link).is_file()] == []
-    assert not {"link", "iframe", "img", "object", "embed", "base"} & {t for t, _ in page.tags}
+    assert not {"link", "iframe", "object", "embed", "base"} & {t for t, _ in page.tags}
     style = (finished / "report" / "index.html").read_text().split("</style>")[0]
     assert not re.search(r"url\(|@import", style)
     policy = next(str(a["content"]) for t, a in page.tags if t == "meta" and "http-equiv" in a)
@@ -193,13 +197,13 @@ def test_nothing_is_fetched(finished: Path) -> None:
 
 def test_charts_carry_their_data_and_no_nan(finished: Path) -> None:
     specs = read(finished / "report" / "index.html").specs
-    assert len(specs) == len(CARDS) - 1  # published results are a table
+    assert len(specs) == len(CARDS) - 2  # published results are a table, samples pictures
     assert all(spec["datasets"] for spec in specs)
     json.dumps(specs, allow_nan=False)
 
 
 def test_svg_figures_are_whole(finished: Path) -> None:
-    for figure in (finished / "report" / "figures").iterdir():
+    for figure in (finished / "report" / "figures").glob("*.svg"):
         assert "momentum_lstm" in figure.read_text()
         assert "NaN" not in figure.read_text()
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from itertools import combinations
 
 import numpy as np
-import optuna
 import pandas as pd
 import pytest
 
-from momentune.reports.statistics import efficient, expected_best, hypervolume, importance
+from momentune.reports.statistics import Grid, efficient, expected_best, hypervolume, importance
 
 
 def test_expected_best_is_the_mean_over_all_subsets() -> None:
@@ -60,14 +59,15 @@ def test_hypervolume_is_optunas() -> None:
     assert hypervolume(gain, cost, (0.0, 1.0)) == pytest.approx(theirs)
 
 
-def trials(n: int = 300, seed: int = 4) -> tuple[pd.DataFrame, np.ndarray]:
+def trials(n: int = 300, seed: int = 4) -> tuple[pd.DataFrame, dict[str, Grid], np.ndarray]:
     """One parameter decides, one matters a little, one is a choice that matters, one is idle."""
     rng = np.random.default_rng(seed)
-    cells = pd.DataFrame(rng.uniform(size=(n, 3)), columns=["strong", "weak", "idle"])
-    cells["choice"] = rng.choice(["a", "b"], n)
-    noise = rng.normal(0, 0.02, n)
-    score = -((cells["strong"] - 0.7) ** 2) - 0.05 * cells["weak"] + 0.1 * (cells["choice"] == "a")
-    return cells, (score + noise).to_numpy()
+    places = pd.DataFrame(rng.integers(0, 50, (n, 3)), columns=["strong", "weak", "idle"])
+    places["choice"] = rng.choice([0, 1], n)
+    strong, weak = places["strong"] / 49, places["weak"] / 49
+    score = -((strong - 0.7) ** 2) - 0.05 * weak + 0.1 * (places["choice"] == 0)
+    grids = dict.fromkeys(places, Grid(50, ordered=True)) | {"choice": Grid(2, ordered=False)}
+    return places.astype("Int64"), grids, (score + rng.normal(0, 0.02, n)).to_numpy()
 
 
 def test_importance_finds_what_decides_and_leaves_what_is_idle() -> None:
@@ -79,32 +79,15 @@ def test_importance_finds_what_decides_and_leaves_what_is_idle() -> None:
     assert all(part.low <= part.high for part in found.values())
 
 
-def test_importance_orders_as_optunas_ped_anova_does() -> None:
-    cells, score = trials()
-    unit = optuna.distributions.FloatDistribution(0.0, 1.0)
-    choice = optuna.distributions.CategoricalDistribution(["a", "b"])
-    spaces = {n: choice if n == "choice" else unit for n in cells}
-    study = optuna.create_study(direction="maximize")
-    study.add_trials(
-        [
-            optuna.create_trial(params=row, distributions=spaces, value=value)
-            for row, value in zip(cells.to_dict("records"), score, strict=True)
-        ]
-    )
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-    theirs = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    ours = [part.parameter for part in importance(cells, score)]
-    assert ours[:2] == list(theirs)[:2]
-    assert ours[-1] == list(theirs)[-1]
-
-
 def test_importance_of_a_parameter_that_only_some_trials_have() -> None:
-    cells, score = trials()
-    cells.loc[cells["choice"] == "b", "strong"] = np.nan
-    found = {part.parameter: part for part in importance(cells, score)}
+    places, grids, score = trials()
+    places.loc[places["choice"] == 1, "strong"] = pd.NA
+    found = {part.parameter: part for part in importance(places, grids, score)}
     assert found["strong"].divergence > found["strong"].chance
 
 
-def test_importance_without_any_difference_is_nothing() -> None:
-    cells = pd.DataFrame({"same": [0.5] * 40})
-    assert importance(cells, np.arange(40.0))[0].share == 0.0
+@pytest.mark.parametrize("size", [1, 50])
+def test_importance_without_any_difference_is_no_more_than_chance(size: int) -> None:
+    places, grids = pd.DataFrame({"same": [size // 2] * 40}), {"same": Grid(size, ordered=True)}
+    only = importance(places, grids, np.arange(40.0))[0]
+    assert only.divergence <= only.chance

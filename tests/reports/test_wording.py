@@ -17,6 +17,7 @@ from momentune.reports.wording import (
     seconds,
     signed,
     significant,
+    titled,
 )
 
 
@@ -33,6 +34,7 @@ from momentune.reports.wording import (
         ([], [], 3),
         ([math.nan, 0.0], [math.nan], 3),
         ([1e-30], [], 9),
+        ([0.95, 0.91], [0.02, 0.03, 0.0004], 3),  # the usual width counts, not the narrowest
     ],
 )
 def test_decimals_suit_the_metric(values: list[float], widths: list[float], expected: int) -> None:
@@ -72,6 +74,10 @@ def test_decimals_suit_the_metric(values: list[float], widths: list[float], expe
         (plain(True), "True"),
         (plain("adam"), "adam"),
         (plain(0.25), "0.25"),
+        (titled("validation_loss"), "validation loss"),
+        (titled("nfe_forward"), "function evaluations, forward"),
+        (titled("after_adjoint_norm"), "adjoint norm, after training"),
+        (titled("after"), "after"),
     ],
 )
 def test_numbers_read_well(written: str, expected: str) -> None:

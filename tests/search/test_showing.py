@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ import pytest
 from momentune.models import Generation
 from momentune.search.ledger import Ledger
 from momentune.search.sweep import Sweep
+from momentune.search.trainable import CHECKPOINT, METRICS, SAMPLE, TRIAL, Training
+from momentune.search.trial import Trial
 from momentune.spaces import Space, catalogued
 
 from .conftest import planned, run_serially
@@ -85,6 +88,23 @@ def test_samples_are_drawn_from_the_trained_network(tmp_path):
     reports = list(space.train(variant, tiny, epochs=1, seed=0, sample=file))
     assert len(reports) == 1
     assert file.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("phase", ["search", "confirm"])
+def test_confirmed_networks_draw_for_the_report(tmp_path, phase):
+    space = catalogued("generation-attention")
+    variant, file = space.variants[0], tmp_path / "samples" / "trial-000007.png"
+    tiny = space.middle(variant) | {"features": 8, "heads": 2, "layers": 1}
+    trial = Trial(
+        number=7, variant=variant.name, control=None, phase=phase, seed=0, epochs=1, params=tiny,
+        index=0,
+    )  # fmt: skip
+    config = {TRIAL: trial.to_json(), CHECKPOINT: str(tmp_path / "a.pt"), SAMPLE: str(file)}
+    worker = type("Worker", (Training,), {"setup": partialmethod(Training.setup, space=space)})
+    told = worker(config).step()
+    assert told["done"]
+    assert ("test_bits" in told[METRICS]) == (phase == "confirm")
+    assert file.is_file() == (phase == "confirm")
 
 
 @pytest.mark.parametrize("task", [None, lambda: Generation().images])

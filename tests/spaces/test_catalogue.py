@@ -1,13 +1,15 @@
 """Every ready question is sound: it builds, and each of its contenders can learn."""
 
+import itertools
 import pickle
+from dataclasses import replace
 
 import pytest
 import torch
 
 from momentune.models.training import predictions
-from momentune.spaces import CATALOGUE, catalogued, check
-from momentune.spaces.family import MOMENTA, STEPS
+from momentune.spaces import CATALOGUE, SpaceError, catalogued, check
+from momentune.spaces.family import MOMENTA, SECOND_MOMENTS, STEPS
 from momentune.spaces.parameters import contains
 from momentune.spaces.space import TRAINING_PARAMETERS, _encode_control
 
@@ -89,7 +91,10 @@ def test_every_momentum_has_its_controls(name):
                 "input weights hardly learn"
                 in _encode_control(variant.controls["no_memory"])["described"]
             )
-        if "beta2" not in variant.parameters and contains(variant.parameters["step"], 1.0):
+        if "beta2" in variant.parameters:
+            assert variant.parameters["divided"] is True
+            assert variant.controls["no_division"] == {"divided": False}
+        elif contains(variant.parameters["step"], 1.0):
             assert variant.controls["unit_step"] == {"step": 1.0}
 
 
@@ -100,6 +105,29 @@ def test_the_grid_is_the_paper_s_ablation(name):
         "momentum": MOMENTA,
         "step": STEPS,
     }
+
+
+@pytest.mark.parametrize("name", ["digits-rnn", "copying-rnn", "mnist-lstm", "pmnist-orthogonal"])
+def test_adam_s_grid_is_the_paper_s_and_leaves_the_stable_region(name):
+    space = catalogued(name)
+    (variant,) = (v for v in space.variants if v.name.startswith("adam"))
+    tried = set(itertools.product(*variant.grid.values()))
+    assert {(0.6, 0.6, beta2) for beta2 in (0.01, 0.1, 0.3)} < tried
+    assert {(0.0, 0.6, beta2) for beta2 in SECOND_MOMENTS} < tried
+    assert "grow without bound" in variant.caution
+    values = space.middle(variant) | dict(zip(variant.grid, (0.6, 0.6, 0.1), strict=True))
+    with pytest.warns(UserWarning, match="momentum\\*\\*2 should be below beta2"):
+        built(space, variant, values)
+
+
+def test_what_is_only_recalled_reaches_no_plan():
+    space = catalogued("mnist-lstm")
+    recalled = replace(space.published[0], evidence="recalled", value=0.5)
+    told = replace(space, published=[recalled, *space.published]).to_json()["published"]
+    assert told == space.to_json()["published"]
+    assert {entry["evidence"] for entry in told} == {"files", "notebook"}
+    with pytest.raises(SpaceError, match="has evidence 'hope', which is none of paper, files"):
+        check(replace(space, published=[replace(recalled, evidence="hope")]))
 
 
 @pytest.mark.parametrize("name", SCALED)

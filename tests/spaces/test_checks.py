@@ -42,7 +42,11 @@ def test_a_good_space_is_returned():
 
 
 def published(variant):
-    return [Published(variant=variant, metric="loss", value=1.0, setting="s", source="t")]
+    return [
+        Published(
+            variant=variant, metric="loss", value=1.0, setting="s", source="t", evidence="files"
+        )
+    ]
 
 
 def generator(x, unknown):

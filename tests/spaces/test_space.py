@@ -67,7 +67,14 @@ def test_the_digest_follows_what_decides_the_trials_and_nothing_else():
         (
             {
                 "published": [
-                    Published(variant="lstm", metric="accuracy", value=1.0, setting="", source="")
+                    Published(
+                        variant="lstm",
+                        metric="accuracy",
+                        value=1.0,
+                        setting="",
+                        source="",
+                        evidence="files",
+                    )
                 ]
             },
             False,
@@ -84,7 +91,7 @@ def test_grids_and_costs_decide_and_words_do_not(change, decides):
 
 def test_plan_json_holds_scale_chance_and_what_others_published():
     result = Published(
-        variant="lstm", metric="accuracy", value=0.9, setting="small", source="A, table 1"
+        variant="lstm", metric="accuracy", value=0.9, setting="small", source="A", evidence="paper"
     )
     told = replace(catalogued("digits-lstm"), published=[result]).to_json()
     assert (told["scale"], told["chance"], told["cost"]) == ("laptop", 0.1, "")
@@ -94,7 +101,8 @@ def test_plan_json_holds_scale_chance_and_what_others_published():
             "metric": "accuracy",
             "value": 0.9,
             "setting": "small",
-            "source": "A, table 1",
+            "source": "A",
+            "evidence": "paper",
             "spread": None,
         }
     ]
@@ -186,8 +194,12 @@ def test_a_training_that_yields_no_dict_is_told():
         next(space.train(space.variant("a"), {}, epochs=1, seed=0))
 
 
-def test_the_adam_cell_is_bounded_wherever_digits_rnn_looks():
-    """O-R4: the published momentum 0.6 with beta2 0.1 is not."""
-    ranges = catalogued("digits-rnn").variant("adam_lstm").parameters
-    assert np.isfinite(largest_drive(ranges["momentum"].high, 1.0, ranges["beta2"].low))
-    assert np.isinf(largest_drive(0.6, 1.0, 0.1))
+def test_a_space_says_where_the_adam_cell_has_no_bound():
+    """O-R4: the published momentum 0.6 with beta2 0.1 has none; the middle of the ranges has."""
+    space = catalogued("digits-rnn")
+    variant = space.variant("adam_lstm")
+    momenta, decays = variant.grid["momentum"], variant.grid["beta2"]
+    assert np.isinf(largest_drive(max(momenta), 1.0, min(decays)))
+    assert "momentum squared is not below beta2" in variant.caution
+    middle = space.middle(variant)
+    assert np.isfinite(largest_drive(middle["momentum"], middle["step"], middle["beta2"]))
