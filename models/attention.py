@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from .attention_adaptive import adaptive_momenta
-from .attention_chunks import CHUNK, chunked, key_sums, linear_sums, momentum_sums
+from .attention_adaptive import adaptive_products
+from .attention_chunks import CHUNK, Products, chunked, key_sums, linear_sums, momentum_sums
 from .attention_memory import (
     adaptive_momentum_attention_memory,
     linear_attention_memory,
@@ -133,8 +133,8 @@ def momentum_attention(
         q_, k_, v_ = _prepared(q, k, v, key_mask)
         values = with_ones(v_) if normalised else v_
         if weighting == "recurrence":
-            momenta, real = _constant(momentum, k_, key_mask)
-            sums = step * momentum_sums(q_, k_, values, momenta, real)
+            fading, real = _constant(momentum, k_, key_mask)
+            sums = step * momentum_sums(q_, k_, values, fading, real)
         else:
             sums = linear_sums(q_, k_, values * (step * weights_to_end(momentum, k_, key_mask)))
         if normalised:
@@ -167,9 +167,9 @@ def adaptive_momentum_attention(
     with full_precision(q):
         q_, k_, v_ = _prepared(q, k, v, key_mask)
         real = real_keys(k, key_mask)
-        momenta = adaptive_momenta(k_, v_, delta, real)
+        fading = adaptive_products(k_, v_, delta, real)
         # Where nothing is masked, tokens that fill the last chunk follow all others: no matter.
-        sums = momentum_sums(q_, k_, v_, momenta, None if key_mask is None else real)
+        sums = momentum_sums(q_, k_, v_, fading, None if key_mask is None else real)
         return (step * sums / _normaliser(q_, k_)).to(v.dtype)
 
 
@@ -271,9 +271,9 @@ def _normaliser(q: Tensor, k: Tensor) -> Tensor:
 def _constant(
     momentum: float | Tensor, k: Tensor, key_mask: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
-    """One momentum for all tokens, as `momentum_sums` has momenta and what is real."""
+    """F by one momentum for all tokens, and which are real, as `momentum_sums` has them."""
     mu = torch.as_tensor(momentum, dtype=k.dtype, device=k.device)
     if key_mask is None:
-        return mu.expand(1, 1, 1, min(CHUNK, k.shape[2])), None
+        return Products.apply(mu.expand(1, 1, 1, min(CHUNK, k.shape[2]))), None
     real = chunked(key_mask.unsqueeze(1), 2)
-    return mu.where(real, 1.0), real
+    return Products.apply(mu.where(real, 1.0)), real

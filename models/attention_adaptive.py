@@ -6,8 +6,8 @@ products: with $U_0 = p$ at a chunk's start and $F$ as in `attention_chunks`,
 $p_i = \sum_j F_{ij} U_j$, so all that enters is the Gram matrix
 $\langle U_i, U_j \rangle = (k_i \cdot k_j) (v_i \cdot v_j)$. The loop over tokens is over rows of
 K numbers; everything else is matrix products. The backward pass has no loop over tokens at all:
-the momenta solve a triangular system of equations, and the implicit function theorem gives their
-derivatives by one triangular solve.
+the momenta of a chunk solve a triangular system of equations, and the implicit function theorem
+gives their derivatives by one triangular solve.
 """
 
 from collections.abc import Callable
@@ -18,14 +18,14 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .attention_chunks import Products, _add_product, _dot, chunked
-from .attention_state import TINY
+from .attention_chunks import Products, add_product, chunked, dot, products_back, rows_before
+from .attention_state import TINY, in_full_precision
 
 CHUNK = 32  # tokens: their Gram matrices are the cost, so fewer than in `attention_chunks`
 
 
-def adaptive_momenta(k: Tensor, v: Tensor, delta: float, real: Tensor) -> Tensor:
-    """(B, H, C, K), the momenta at all tokens; 1 where a token is not real.
+def adaptive_products(k: Tensor, v: Tensor, delta: float, real: Tensor) -> Tensor:
+    """(B, H, C, K, K + 1), F of all chunks by the momenta at all tokens; 1 where not real.
 
     Args:
         k: (B, H, T, D), features of keys; 0 where not real.
@@ -35,11 +35,11 @@ def adaptive_momenta(k: Tensor, v: Tensor, delta: float, real: Tensor) -> Tensor
     """
     there = real.flatten(2)[..., : k.shape[2]]
     change = chunked(Change.apply(k, _latest(k, there), v, _latest(v, there)), 2, CHUNK)
-    return AdaptiveMomenta.apply(chunked(k, 2, CHUNK), chunked(v, 2, CHUNK), change, real, delta)
+    return AdaptiveProducts.apply(chunked(k, 2, CHUNK), chunked(v, 2, CHUNK), change, real, delta)
 
 
-class AdaptiveMomenta(torch.autograd.Function):
-    """Momenta (B, H, C, K), chunk after chunk.
+class AdaptiveProducts(torch.autograd.Function):
+    """F (B, H, C, K, K + 1), chunk after chunk.
 
     Takes k (B, H, C, K, D), v (B, H, C, K, M), the squared norms (B, H, C, K) of the changes of U,
     which tokens are real (B or 1, 1, C, K), and delta.
@@ -61,28 +61,31 @@ class AdaptiveMomenta(torch.autograd.Function):
         pieces = k, v, gram, roots, real.expand(change.shape)
         for keys, values, inner, root, here in zip(*(x.unbind(2) for x in pieces), strict=True):
             kp = keys @ p
-            cross = _dot(kp, values)
+            cross = dot(kp, values)
             mu, size, kept = _scan(inner, cross, (p * p).sum((-2, -1)), root, here, 1 - delta)
             found.append((mu, size, p, kp))
             p = torch.addcmul(keys.mT @ (kept[..., 1:, :] * values), p, kept[..., :1, :])
         momenta, *others = (torch.stack(each, 2) for each in zip(*found, strict=True))
+        fading = Products.apply(momenta)
         ctx.delta = delta
-        ctx.save_for_backward(k, v, kk, vv, change, real, momenta, *others)
-        return momenta
+        ctx.save_for_backward(k, v, kk, vv, change, real, fading, *others)
+        return fading
 
     @staticmethod
     @once_differentiable
+    @in_full_precision
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Solve (I - J)^T x = gradient, where J_il is dmu_i / dmu_l through the norm of p_{i-1}.
 
         The gradient by mu has a part y through p at a chunk's end, which is known when the chunks
         behind are done; x is linear in it.
         """
-        k, v, kk, vv, change, real, momenta, sizes, p, kp = ctx.saved_tensors
+        k, v, kk, vv, change, real, fading, sizes, p, kp = ctx.saved_tensors
         by_size, by_change = _slopes(change.clamp(min=TINY), sizes, real, 1 - ctx.delta)
-        fading = Products.apply(momenta)
-        last, fading = fading[..., -1, :], _before(fading)
-        gram = _with_start(kk * vv, _dot(kp, v).unsqueeze(-1), (p * p).sum((-2, -1)))
+        last, before = fading[..., -1, :], rows_before(fading)
+        gradient = products_back(fading, before, gradient)
+        fading = before
+        gram = _with_start(kk * vv, dot(kp, v).unsqueeze(-1), (p * p).sum((-2, -1)))
         scaled = by_size.unsqueeze(-1) * fading
         # p_{i-1} moves by F_{i-1,l} p_{l-1} with mu_l; torch takes the diagonal for 1
         system = (scaled @ gram @ fading.mT).mul_(fading[..., 1:]).mul_(-2).mT
@@ -90,8 +93,8 @@ class AdaptiveMomenta(torch.autograd.Function):
         by_gram = fading.mT @ (x * scaled)
         crossed, kept, inner = 2 * by_gram[..., 1:, :1], last[..., 1:, None], by_gram[..., 1:, 1:]
         inner.mul_(2)
-        by_k = _add_product((inner * vv) @ k, crossed * v, p.mT)
-        _add_product(by_k, kept * v, ends.mT)
+        by_k = add_product((inner * vv) @ k, crossed * v, p.mT)
+        add_product(by_k, kept * v, ends.mT)
         by_v = ((inner * kk) @ v).addcmul_(crossed, kp).addcmul_(kept, ke)
         return by_k, by_v, x.squeeze(-1) * by_change, None, None
 
@@ -136,7 +139,7 @@ def _back_through_chunks(
     ):
         own = (start * end).sum((-2, -1), keepdim=True)
         ke = keys @ end
-        y = torch.cat([own, (ke * values).sum(-1, keepdim=True)], -2)
+        y = torch.cat([own, dot(ke, values).unsqueeze(-1)], -2)
         x = torch.linalg.solve_triangular(upper, by + through @ y, upper=True, unitriangular=True)
         found.append((end, ke, x))
         back = to_start @ x
@@ -156,7 +159,7 @@ def _scan(
     And what is left at its end of p from before it, and of each token, (B, H, K + 1, 1).
 
     Args:
-        gram: (B, H, K, K), products of the tokens' U; overwritten.
+        gram: (B, H, K, K), products of the tokens' U, half of those with themselves.
         cross: (B, H, K), their products with p at the start; overwritten.
         size: (B, H), the squared norm of p at the start.
         roots: (B, H, K), fourth roots of the squared norms of changes of U.
@@ -187,14 +190,6 @@ def _scan(
     return mu, size, left
 
 
-def _before(fading: Tensor) -> Tensor:
-    """F of the tokens before: a chunk's first row is its start."""
-    before = torch.zeros_like(fading)
-    before[..., 1:, :] = fading[..., :-1, :]
-    before[..., 0, 0] = 1
-    return before
-
-
 class Change(torch.autograd.Function):
     """Squared norms (..., T) of k v^T - k' v'^T.
 
@@ -208,14 +203,15 @@ class Change(torch.autograd.Function):
     def forward(ctx: Any, k: Tensor, old_k: Tensor, v: Tensor, old_v: Tensor) -> Tensor:
         """Of (k - k') v^T + k' (v - v')^T."""
         dk, dv = k - old_k, v - old_v
-        products = [_dot(*pair) for pair in ((dk, dk), (dk, old_k), (old_k, old_k))]
-        products += [_dot(*pair) for pair in ((v, v), (v, dv), (dv, dv))]
+        products = [dot(*pair) for pair in ((dk, dk), (dk, old_k), (old_k, old_k))]
+        products += [dot(*pair) for pair in ((v, v), (v, dv), (dv, dv))]
         ctx.save_for_backward(dk, old_k, v, dv, *products)
         kk, kl, ll, vv, vw, ww = products
         return (kk * vv + 2 * kl * vw + ll * ww).clamp_(min=0)
 
     @staticmethod
     @once_differentiable
+    @in_full_precision
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Each a sum of two of the four vectors."""
         dk, old_k, v, dv, *products = ctx.saved_tensors

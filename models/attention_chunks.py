@@ -22,6 +22,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from .attention_state import in_full_precision
+
 CHUNK = 64  # tokens per matrix product: more cost more arithmetic, fewer cost more calls
 
 
@@ -58,27 +60,25 @@ def linear_sums(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return (within + q @ _before(k.mT @ v)).flatten(2, 3)[:, :, :length]
 
 
-def momentum_sums(q: Tensor, k: Tensor, v: Tensor, momenta: Tensor, real: Tensor | None) -> Tensor:
+def momentum_sums(q: Tensor, k: Tensor, v: Tensor, fading: Tensor, real: Tensor | None) -> Tensor:
     """(B, H, T, M), the sums of W_ij (q_i k_j) v_j over all j <= i.
 
     Args:
         q: (B, H, T, D), features of queries.
         k: (B, H, T, D), features of keys; 0 where not real.
         v: (B, H, T, M), values.
-        momenta: (B or 1, H or 1, C or 1, K) as `chunked` has it; 1 where not real.
-        real: likewise; None where all are.
+        fading: (B or 1, H or 1, C or 1, K, K + 1), F as `Products` has it.
+        real: (B or 1, H or 1, C or 1, K) as `chunked` has it; None where all are.
     """
     length = q.shape[2]
-    q, k, v = (chunked(x, 2, momenta.shape[-1]) for x in (q, k, v))
-    fading = Products.apply(momenta)
+    q, k, v = (chunked(x, 2, fading.shape[-2]) for x in (q, k, v))
     sums = WeightedSums.apply(q, k, v, _weights(fading, real), fading[..., -1, :])
     return sums.flatten(2, 3)[:, :, :length]
 
 
-def momentum_total(k: Tensor, v: Tensor, momenta: Tensor, real: Tensor | None) -> Tensor:
+def momentum_total(k: Tensor, v: Tensor, fading: Tensor, real: Tensor | None) -> Tensor:
     """(B, H, D, M), s after the last token. Arguments are those of `momentum_sums`."""
-    k, v = (chunked(x, 2, momenta.shape[-1]) for x in (k, v))
-    fading = Products.apply(momenta)
+    k, v = (chunked(x, 2, fading.shape[-2]) for x in (k, v))
     return _motion(k, v, _weights(fading, real)[..., -1, :], fading[..., -1, :])[2]
 
 
@@ -100,11 +100,12 @@ class WeightedSums(torch.autograd.Function):
         s, p = _motion(k, v, weights[..., -1, :], fading)[:2]
         ctx.save_for_backward(q, k, v, weights, fading, similar, s, p)
         out = (similar * weights[..., 1:]) @ v
-        _add_product(out, q, s)
-        return _add_product(out, q * weights[..., :1], p)
+        add_product(out, q, s)
+        return add_product(out, q * weights[..., :1], p)
 
     @staticmethod
     @once_differentiable
+    @in_full_precision
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """What reaches s and p at a chunk's end comes from the chunks behind, the last first."""
         q, k, v, weights, fading, similar, s, p = ctx.saved_tensors
@@ -113,18 +114,18 @@ class WeightedSums(torch.autograd.Function):
         by_pair = gradient @ v.mT
         by_similar = by_pair * weights[..., 1:]
         by_first, to_s, to_p = gradient @ p.mT, v @ by_s.mT, v @ by_p.mT
-        by_q = _add_product(by_similar @ k, gradient, s.mT).addcmul_(by_first, first)
+        by_q = add_product(by_similar @ k, gradient, s.mT).addcmul_(by_first, first)
         by_k = (by_similar.mT @ q).addcmul_(to_s, last[..., 1:, None])
         by_k.addcmul_(to_p, fading[..., 1:, None])
         by_v = torch.mul(similar, weights[..., 1:], out=by_similar).mT @ gradient
-        _add_product(by_v, k * last[..., 1:, None], by_s)
-        _add_product(by_v, k * fading[..., 1:, None], by_p)
+        add_product(by_v, k * last[..., 1:, None], by_s)
+        add_product(by_v, k * fading[..., 1:, None], by_p)
         if not any(ctx.needs_input_grad[3:]):
             return by_q, by_k, by_v, None, None
-        by_weights = torch.cat([_dot(q, by_first)[..., None], by_pair.mul_(similar)], -1)
-        by_weights[..., -1, 1:] += _dot(k, to_s)
+        by_weights = torch.cat([dot(q, by_first)[..., None], by_pair.mul_(similar)], -1)
+        by_weights[..., -1, 1:] += dot(k, to_s)
         by_weights[..., -1, 0] += (p * by_s).sum((-2, -1))
-        by_fading = torch.cat([(p * by_p).sum((-2, -1))[..., None], _dot(k, to_p)], -1)
+        by_fading = torch.cat([(p * by_p).sum((-2, -1))[..., None], dot(k, to_p)], -1)
         by_weights, by_fading = (
             x.sum_to_size(of.shape) for x, of in ((by_weights, weights), (by_fading, fading))
         )
@@ -135,7 +136,8 @@ class Products(torch.autograd.Function):
     """F of a chunk: (..., K, K + 1) from momenta (..., K).
 
     Row i is a token. Column 0 is what is left of p from before the chunk, column j what is left
-    of token j. The backward pass needs no division, so a momentum of 0 is no special case.
+    of token j. Momenta are 1 where a token is not real. The backward pass needs no division, so a
+    momentum of 0 is no special case.
     """
 
     apply: ClassVar[Callable[[Tensor], Tensor]]  # torch leaves it without types
@@ -151,13 +153,24 @@ class Products(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
+    @in_full_precision
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        """dF_ij / dmu_l is F_il F_{l-1,j} for j < l <= i."""
+        """No division."""
         fading: Tensor = ctx.saved_tensors[0]
-        before = torch.zeros_like(fading)  # rows l - 1; only the chunk's start is before row 1
-        before[..., 1:, :] = fading[..., :-1, :]
-        before[..., 0, 0] = 1
-        return ((fading[..., 1:].mT @ gradient) * before).sum(-1)
+        return products_back(fading, rows_before(fading), gradient)
+
+
+def products_back(fading: Tensor, before: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient by momenta: dF_ij / dmu_l is F_il F_{l-1,j} for j < l <= i."""
+    return dot(fading[..., 1:].mT @ gradient, before)
+
+
+def rows_before(fading: Tensor) -> Tensor:
+    """F of the token before each: nothing but the chunk's start is before the first."""
+    before = torch.zeros_like(fading)
+    before[..., 1:, :] = fading[..., :-1, :]
+    before[..., 0, 0] = 1
+    return before
 
 
 def _before(ends: Tensor) -> Tensor:
@@ -212,11 +225,12 @@ def _kept(weights: Tensor, fading: Tensor, chunks: int) -> list[tuple[Tensor, ..
     return [x[..., 0].expand(-1, -1, chunks)[..., None, None].unbind(2) for x in (weights, fading)]
 
 
-def _add_product(out: Tensor, a: Tensor, b: Tensor) -> Tensor:
+def add_product(out: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """Add a b to out (..., K, M), in place."""
     out.flatten(0, -3).baddbmm_(a.flatten(0, -3), b.flatten(0, -3))
     return out
 
 
-def _dot(a: Tensor, b: Tensor) -> Tensor:
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """(...), products of vectors (..., D)."""
     return (a * b).sum(-1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from .attention_adaptive import CHUNK, adaptive_momenta
+from .attention_adaptive import CHUNK, adaptive_products
 from .attention_chunks import chunked, momentum_total
 from .attention_state import (
     KeyValueState,
@@ -76,8 +76,8 @@ def adaptive_momentum_attention_memory(
     """
     with full_precision(k):
         phi, values, real = key_features(k, key_mask), working(v), real_keys(k, key_mask)
-        momenta = adaptive_momenta(phi, values, delta, real)
-        return LinearState(step * momentum_total(phi, values, momenta, real), phi.sum(2))
+        fading = adaptive_products(phi, values, delta, real)
+        return LinearState(step * momentum_total(phi, values, fading, real), phi.sum(2))
 
 
 def recall(memory: KeyValueState | LinearState, q: Tensor) -> Tensor:
@@ -98,6 +98,6 @@ def weights_to_end(momentum: float | Tensor, k: Tensor, key_mask: Tensor | None)
 
 
 def real_keys(k: Tensor, key_mask: Tensor | None) -> Tensor:
-    """(B or 1, 1, C, K) bool, which keys are real, as `adaptive_momenta` wants it."""
+    """(B or 1, 1, C, K) bool, which keys are real, as `adaptive_products` wants it."""
     there = k.new_ones(1, k.shape[2], dtype=torch.bool) if key_mask is None else key_mask
     return chunked(there.unsqueeze(1), 2, CHUNK)

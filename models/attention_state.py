@@ -20,11 +20,14 @@ sequences at once.
 """
 
 from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from functools import wraps
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
+
+T = TypeVar("T")
 
 EPSILON = 1e-6  # beside the normaliser, as published
 TINY = 1e-24  # squared norms below it count as this, so that 0 / 0 is 1 and roots have gradients
@@ -199,6 +202,17 @@ def key_features(k: Tensor, key_mask: Tensor | None) -> Tensor:
 def full_precision(x: Tensor) -> torch.autocast:
     """Sums over thousands of tokens are not for bfloat16, whatever autocast says."""
     return torch.autocast(x.device.type, enabled=False)
+
+
+def in_full_precision(backward: Callable[[Any, Tensor], T]) -> Callable[[Any, Tensor], T]:
+    """A function's backward pass that is so too, where it is called inside of autocast."""
+
+    @wraps(backward)
+    def full(ctx: Any, gradient: Tensor) -> T:
+        with full_precision(gradient):
+            return backward(ctx, gradient)
+
+    return full
 
 
 def read(s: Tensor, z: Tensor, q: Tensor) -> Tensor:

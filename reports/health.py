@@ -17,7 +17,7 @@ from .answer import reasons
 from .frames import rows
 from .run import Run, label
 from .statistics import holm, mean_interval
-from .wording import listing, plain, plural
+from .wording import listing, plain, plural, titled
 
 ENOUGH = 10  # completed trials from which the search of a variant is judged
 MANY = 50  # trials from which a parameter without effect is told
@@ -189,6 +189,24 @@ def _end(place: pd.Series[float], attributes: dict[str, float]) -> str | None:
     return "high" if first >= 0.97 and middle >= 0.85 else None
 
 
+def settings_apart(run: Run) -> list[str]:
+    """The second metric is told at settings that differ, and depends on them too."""
+    confirmed = compare.confirmed(run)
+    own = confirmed[confirmed["control"].isna()].drop_duplicates("variant")
+    if not run.cost or len(own) < 2:
+        return []
+    shared = compare.searched(run).keys() & (run.space.get("parameters") or {})
+    apart = [name for name in sorted(shared) if own[f"param.{name}"].nunique() > 1]
+    if not apart:
+        return []
+    grid = [name for name in apart if name in (run.space.get("grid") or {})]
+    return [
+        f"{titled(run.cost).capitalize()} were counted at the best settings of each variant, which "
+        f"differ in {listing(apart)}: a difference may be theirs."
+        + (f" --sampler grid compares variants at the same {listing(grid)}." if grid else "")
+    ]
+
+
 def idle_parameters(run: Run) -> list[str]:
     """Parameters without effect, where the search was long enough to show the effect of others."""
     parts = explore.importances(run)
@@ -278,6 +296,7 @@ CHECKS: tuple[Callable[[Run], list[str]], ...] = (
     validation_gap,
     failing_region,
     best_at_border,
+    settings_apart,
     pruning_risk,
     idle_parameters,
     idle_slots,

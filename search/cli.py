@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 import time
@@ -20,9 +21,11 @@ from .command import (
     INTERRUPTED,
     MOST,
     Address,
+    Checkpoints,
     Concurrency,
     Data,
     Epochs,
+    Resources,
     RunFolder,
     Sampler,
     Scale,
@@ -36,13 +39,21 @@ from .command import (
     console,
     literal,
     load,
+    needs_of,
     planned_space,
     scale_of,
     seconds,
     told,
     use_data,
 )
-from .plan import BadInput, Plan, check_unchanged, make_run_directory, resume_command
+from .plan import (
+    BadInput,
+    Plan,
+    check_unchanged,
+    forget_run_directory,
+    make_run_directory,
+    resume_command,
+)
 
 if TYPE_CHECKING:
     from ..spaces import Loaded
@@ -76,6 +87,8 @@ def sweep(
         bool, typer.Option("--deterministic", help="The same results with any concurrency.")
     ] = False,
     address: Address = None,
+    needs: Resources = None,
+    checkpoints: Checkpoints = None,
     storage: Annotated[
         str | None, typer.Option(help="A database URL for the ledger instead of a file.")
     ] = None,
@@ -113,6 +126,8 @@ def sweep(
         storage=storage,
         data=data,
         address=address,
+        resources=needs_of(needs),
+        checkpoints=checkpoints,
     )
     plan = launch.make_plan(loaded, request)
     folder = out or Path("runs") / f"{plan.name}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -121,7 +136,11 @@ def sweep(
     going_on = resume_command(folder, address)
     told = f"running {plan.name} in {folder}; after any interruption: {going_on}"
     console().print(told, highlight=False, soft_wrap=True)
-    _run(folder, plan, loaded, address)
+    try:
+        _run(folder, plan, loaded, address)
+    except BadInput:
+        forget_run_directory(folder)  # nothing has begun
+        raise
 
 
 @app.command()
@@ -319,9 +338,15 @@ def _end(folder: Path, outcome: Outcome, going_on: str) -> None:
     """Writes the report, also of a part of a sweep, and leaves with the exit code."""
     if outcome.ending == "interrupted":
         typer.echo(f"interrupted; nothing is lost. To go on: {going_on}", err=True)
+    if outcome.ending == "head lost":
+        told = f"stopped: {outcome.why}; nothing is lost. On a Ray that answers: {going_on}"
+        typer.echo(told, err=True)
     console().print(f"report: {_report(folder)}", soft_wrap=True, highlight=False)
     if outcome.ending == "interrupted":
         raise typer.Exit(INTERRUPTED)
+    if outcome.ending == "head lost":
+        sys.stdout.flush()
+        os._exit(FAILED)  # Ray's own last steps would wait for its head
     if outcome.ending == "out of time":
         console().print(f"the time budget is used up; to go on: {going_on}", soft_wrap=True)
     for variant in outcome.failed_variants:

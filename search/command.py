@@ -65,6 +65,19 @@ RunFolder = Annotated[
 ]
 Data = Annotated[Path | None, typer.Option(help="Folder of data files that tasks look in.")]
 Address = Annotated[str | None, typer.Option(help="A Ray cluster, such as auto or HOST:PORT.")]
+Resources = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--resources", metavar="NAME=AMOUNT", help="Per trial, of a cluster's own resources."
+    ),
+]
+Checkpoints = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PLACE",
+        help="Folder or s3://BUCKET/PATH that all machines see. [default: in the run directory]",
+    ),
+]
 Trials = Annotated[int | None, typer.Option(min=1, help="Search trials per variant.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs of a full training.")]
 Seeds = Annotated[int | None, typer.Option(min=1, help="Fresh seeds to confirm with.")]
@@ -146,6 +159,23 @@ def budget(assignments: list[str] | None) -> dict[str, float]:
     Raises:
         BadInput: one is no NAME=NUMBER above 0.
     """
+    return _amounts(
+        assignments,
+        "--budget {!r} must be METRIC=NUMBER, with a metric that trainings report and that adds "
+        "up, such as seconds=3600 or nfe_forward=1e7, or epochs=500",
+    )
+
+
+def needs_of(assignments: list[str] | None) -> dict[str, float]:
+    """What a trial needs besides CPUs and GPUs: ``["tpu=0.5"]`` as ``{"tpu": 0.5}``.
+
+    Raises:
+        BadInput: one is no NAME=NUMBER above 0.
+    """
+    return _amounts(assignments, "--resources {!r} must be NAME=AMOUNT, such as big_memory=1")
+
+
+def _amounts(assignments: list[str] | None, rule: str) -> dict[str, float]:
     most = {}
     for assignment in assignments or []:
         name, _, text = assignment.partition("=")
@@ -154,10 +184,7 @@ def budget(assignments: list[str] | None) -> dict[str, float]:
         except ValueError:
             most[name] = 0.0
         if not (name and 0 < most[name] < float("inf")):
-            raise BadInput(
-                f"--budget {assignment!r} must be METRIC=NUMBER, with a metric that trainings "
-                "report and that adds up, such as seconds=3600 or nfe_forward=1e7, or epochs=500"
-            )
+            raise BadInput(rule.format(assignment))
     return most
 
 

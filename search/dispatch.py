@@ -10,6 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +30,18 @@ os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "3600"
 os.environ["TUNE_FORCE_TRIAL_CLEANUP_S"] = "5"
 os.environ["TUNE_WARN_THRESHOLD_S"] = "30"
 os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+# How many trials run at a time is for us to say, and may change when machines come and go.
+os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "1000000"
+# A Ray that is gone stays gone, and is not replaced by a new one on this machine.
+os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
 
 import ray
 from ray import cloudpickle, tune
 
+from .cluster import Head, Slots, check_machines
+from .cluster import HeadLostError as HeadLostError
 from .searcher import Bridge, SweepCallback, SweepScheduler, SweepSearcher
+from .shelf import Shelf
 from .sweep import Sweep
 from .trainable import Training
 
@@ -102,7 +110,8 @@ def ray_session(plan: Plan, address: str | None) -> Iterator[None]:
         if address:
             ray.init(address=address, **quiet)
         else:
-            slots = math.ceil(plan.concurrency * plan.cpus)  # Ray counts a machine's in whole CPUs
+            # Ray counts a machine's in whole CPUs; without a planned concurrency it takes them all.
+            slots = math.ceil(plan.concurrency * plan.cpus) if plan.concurrency else None
             ray.init(address="local", num_cpus=slots, include_dashboard=False, **quiet)
     except ConnectionError as error:
         raise BadInput(f"no Ray cluster answers at --address {address}: {error}") from error
@@ -110,7 +119,12 @@ def ray_session(plan: Plan, address: str | None) -> Iterator[None]:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         yield
-    finally:
+    except HeadLostError:
+        raise  # without its head, Ray does not end before a minute has passed
+    except BaseException:
+        ray.shutdown()
+        raise
+    else:
         ray.shutdown()
 
 
@@ -120,6 +134,8 @@ def run_on_ray(
     stop: StopSignal,
     modules: tuple[ModuleType, ...] = (),
     code: str | None = None,
+    *,
+    cluster: bool = False,
 ) -> None:
     """Runs a sweep to its end, or until it is stopped. Ray must be running.
 
@@ -129,12 +145,18 @@ def run_on_ray(
         stop: asked all the time.
         modules: the user's own modules, sent to the workers by value.
         code: the folder of the user's file, for what it imports late.
+        cluster: other machines take part, and are to be looked at first.
 
     Raises:
+        BadInput: a machine of the cluster cannot take part.
+        HeadLostError: Ray's head is gone; nothing is lost but the time.
         Exception: whatever our own bookkeeping raised, after Tune has ended.
     """
     plan = sweep.plan
-    bridge = Bridge(sweep, (folder / "tune" / "checkpoints").resolve())
+    shelf = Shelf(plan.checkpoints or str((folder / "tune" / "checkpoints").resolve()))
+    if cluster:
+        check_machines(plan, shelf)
+    bridge = Bridge(sweep, shelf, Slots(plan), folder.resolve() / "samples")
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
     trainable = tune.with_resources(
@@ -144,8 +166,10 @@ def run_on_ray(
             data=plan.data,
             folder=code,
             timeout=plan.trial_timeout,
+            shelf=shelf,
+            token=plan.created if cluster else None,
         ),
-        {"cpu": plan.cpus, "gpu": plan.gpus},
+        {"cpu": plan.cpus, "gpu": plan.gpus, **plan.resources},
     )
     tuner = tune.Tuner(
         trainable,
@@ -153,7 +177,6 @@ def run_on_ray(
             num_samples=-1,  # until the sweep says that it is over
             search_alg=SweepSearcher(bridge),
             scheduler=SweepScheduler(bridge),
-            max_concurrent_trials=plan.concurrency,
             reuse_actors=True,
             trial_dirname_creator=lambda trial: f"trial-{trial.trial_id}",
         ),
@@ -169,6 +192,30 @@ def run_on_ray(
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tuner.fit()
+        try:
+            _watched(tuner.fit)
+        finally:
+            bridge.close()
     if bridge.error is not None:
         raise bridge.error
+
+
+def _watched(work: Callable[[], object]) -> None:
+    """Runs what may never return when Ray's head is gone: Ray then waits where nothing wakes it.
+
+    Raises:
+        HeadLostError: the head is gone.
+    """
+    head, done = Head(), Future[None]()
+
+    def run() -> None:
+        try:
+            work()
+            done.set_result(None)
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    while not wait([done], timeout=1.0).done:
+        head.check()
+    done.result()

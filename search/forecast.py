@@ -79,7 +79,7 @@ def forecast(
     with tempfile.TemporaryDirectory() as folder, Ledger.locked(Path(folder), simple) as ledger:
         clock = Clock()
         sweep = Sweep(simple, space, ledger, clock=clock)
-        timeline = Simulation(sweep, clock, train, plan.concurrency).run()
+        timeline = Simulation(sweep, clock, train, plan.concurrency or 1).run()
         made = {
             name: Expected(
                 search=ledger.made(name, "search"),

@@ -22,22 +22,24 @@ from . import environment, points, sampling, scheduling
 from .ledger import Ledger
 from .plan import BadInput, Plan, check_unchanged, resume_command
 from .progress import shown
+from .shelf import Shelf
 from .sweep import Sweep
 
 if TYPE_CHECKING:
     from ..spaces import Loaded
 
-Ending = Literal["done", "interrupted", "out of time"]
+Ending = Literal["done", "interrupted", "out of time", "head lost"]
 
 _BATCH = 4  # trials that a deterministic sampler draws without hearing of each other
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a start of a sweep ended, and which variants have no result."""
+    """How a start of a sweep ended, why if need be, and which variants have no result."""
 
     ending: Ending
     failed_variants: list[str]
+    why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,8 @@ class Request:
         storage: database URL of the ledger; None for a file in the run directory.
         data: folder of data files.
         address: a Ray cluster; None for this machine.
+        resources: per trial, of a cluster's own, by name.
+        checkpoints: a folder or URI for them; None for the run directory.
     """
 
     trials: int | None = None
@@ -79,6 +83,8 @@ class Request:
     storage: str | None = None
     data: Path | None = None
     address: str | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)
+    checkpoints: str | None = None
 
 
 def make_plan(loaded: Loaded, request: Request) -> Plan:
@@ -123,6 +129,8 @@ def make_plan(loaded: Loaded, request: Request) -> Plan:
         searches=searches,
         trial_timeout=request.trial_timeout,
         budget=dict(request.budget),
+        resources=_resources(request),
+        checkpoints=_checkpoints(request.checkpoints),
         batch=_BATCH if request.deterministic and request.sampler in sampling.LEARNING else 0,
     )
 
@@ -151,9 +159,40 @@ def _scheduler(request: Request) -> str:
     return "none"
 
 
-def _slots(request: Request, hardware: dict[str, Any]) -> int:
+def _resources(request: Request) -> dict[str, float]:
+    """What a trial needs of a cluster's own resources.
+
+    Raises:
+        BadInput: there is no cluster, or a name is Ray's own.
+    """
+    own = {"cpu", "gpu", "memory", "object_store_memory"} & {n.lower() for n in request.resources}
+    if own:
+        raise BadInput(f"--resources {', '.join(own)}: CPUs and GPUs are set by --cpus and --gpus")
+    if request.resources and request.address is None:
+        raise BadInput(
+            f"--resources {', '.join(request.resources)} needs --address: only the machines of a "
+            "cluster are given resources by name (ray start --resources)"
+        )
+    return dict(request.resources)
+
+
+def _checkpoints(place: str | None) -> str | None:
+    """The place, good from every directory.
+
+    Raises:
+        BadInput: no file system has such a place.
+    """
+    if place is None:
+        return None
+    try:
+        return Shelf(place if "://" in place else str(Path(place).resolve())).place
+    except ValueError as error:
+        raise BadInput(f"--checkpoints {error}") from error
+
+
+def _slots(request: Request, hardware: dict[str, Any]) -> int | None:
     if request.address is not None:
-        return request.concurrency or 1  # the cluster's size is Ray's to know
+        return request.concurrency
     fitting = {"CPUs": hardware["cores"] or 1, "GPUs": len(hardware["gpus"])}
     each = {"CPUs": request.cpus, "GPUs": request.gpus}
     most = min(int(fitting[kind] / each[kind]) for kind in each if each[kind])
@@ -191,7 +230,12 @@ def _checked_storage(url: str) -> str:
 
 def check_address(address: str) -> None:
     """Raises BadInput when nothing listens at a cluster's HOST:PORT; Ray would wait for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address.startswith("ray://"):
+        raise BadInput(
+            f"--address {address} is for Ray's client, which would put the ledger elsewhere; "
+            "type the command on one of its machines, with --address auto"
+        )
+    host, _, port = address.rpartition(":")
     if not (host and port.isdigit()):
         return  # "auto" and the like
     try:
@@ -230,14 +274,18 @@ def _on_ray(
     address: str | None,
     console: Console,
 ) -> Outcome:
-    from .dispatch import StopSignal, interruptible, ray_session, run_on_ray
+    from .dispatch import HeadLostError, StopSignal, interruptible, ray_session, run_on_ray
 
     deadline = time.monotonic() + plan.time_budget if plan.time_budget else None
     stop = StopSignal(deadline)
     sweep = Sweep(plan, loaded.space, ledger, stop)
     # Ray installs a handler of its own for SIGTERM when it starts, so ours come after it.
-    with ray_session(plan, address), interruptible(stop), shown(sweep, console):
-        run_on_ray(sweep, folder, stop, loaded.modules, loaded.folder)
+    cluster = address is not None
+    try:
+        with ray_session(plan, address), interruptible(stop), shown(sweep, console):
+            run_on_ray(sweep, folder, stop, loaded.modules, loaded.folder, cluster=cluster)
+    except HeadLostError as error:
+        return Outcome("head lost", ledger.failed_variants, str(error))
     if ledger.done:
         ending: Ending = "done"
     elif stop.interrupted:

@@ -39,6 +39,7 @@ FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 Metrics = dict[str, Any]
 
 _PACE = 1.0  # seconds between two times that everything is put on the disk
+_LATE = 0.2  # seconds that a worker may take to begin before it is worth a record
 
 
 class Ledger:
@@ -229,6 +230,14 @@ class Ledger:
         )
         return self._start(book, asked, trial)
 
+    def begun(self, trial: Trial) -> None:
+        """The training of a running trial begins now: its worker may have taken long to start."""
+        asked, _ = self._running[trial.number]
+        attempt = asked.user_attrs["attempt"]
+        now = datetime.now(UTC)
+        if (now - datetime.fromisoformat(attempt["started"])).total_seconds() > _LATE:
+            asked.set_user_attr("attempt", attempt | {"started": _written(now)})
+
     def plan_confirmation(
         self, variant: str, params: dict[str | None, dict[str, Any] | Failure]
     ) -> None:
@@ -360,7 +369,7 @@ class Ledger:
         trial = replace(trial, attempt=attempt + 1, alone=alone)
         if "trial" not in known:
             asked.set_user_attr("trial", identity(trial))
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        now = _written(datetime.now(UTC))
         asked.set_user_attr("attempt", {"number": trial.attempt, "started": now})
         book.move(asked.number, TrialState.RUNNING)
         self._running[trial.number] = asked, book[asked.number].intermediate_values.keys()
@@ -405,3 +414,7 @@ class Ledger:
         line = own | {n: finite(value) for n, value in metrics.items() if n not in own}
         self._metrics.append([json.dumps(line, allow_nan=False, default=str)])
         self._spending.add(trial.number, line)
+
+
+def _written(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -56,9 +57,11 @@ class Plan:
         seed: what all randomness of the sweep follows from.
         sampler: its name and all its settings.
         scheduler: likewise.
-        concurrency: trials at a time.
+        concurrency: trials at a time; None on a cluster for as many as fit at any moment.
         cpus: of each trial; fractions allowed.
         gpus: likewise.
+        resources: likewise, of those that a cluster's machines were given by name.
+        checkpoints: where trainings leave theirs, a folder or a URI; None for the run directory.
         time_budget: seconds for one start of the sweep, None for no limit.
         storage: the ledger's: a file in the run directory, or a URL.
         study_prefix: what the names of its studies begin with, for a database that holds many runs.
@@ -85,7 +88,7 @@ class Plan:
     seed: int
     sampler: dict[str, Any]
     scheduler: dict[str, Any]
-    concurrency: int
+    concurrency: int | None
     cpus: float
     gpus: float
     time_budget: float | None
@@ -100,12 +103,19 @@ class Plan:
     budget: dict[str, float] = field(default_factory=dict)
     batch: int = 0
     extensions: list[dict[str, Any]] = field(default_factory=list)
+    resources: dict[str, float] = field(default_factory=dict)
+    checkpoints: str | None = None
     format: int = FORMAT
 
     @property
     def variants(self) -> list[str]:
         """The variants' names, in the space's order."""
         return [variant["name"] for variant in self.space["variants"]]
+
+    @property
+    def needs(self) -> dict[str, float]:
+        """What each trial needs, by Ray's names."""
+        return {"CPU": self.cpus, "GPU": self.gpus, **self.resources}
 
     def controls(self, variant: str) -> list[str]:
         """The names of a variant's controls."""
@@ -226,6 +236,13 @@ def make_run_directory(folder: Path) -> None:
         raise BadInput(
             f"--out {folder} cannot be written: {error.strerror}; choose another place"
         ) from error
+
+
+def forget_run_directory(folder: Path) -> None:
+    """Removes a run directory in which no trial has reported."""
+    metrics = folder / "metrics.jsonl"
+    if not metrics.exists() or not metrics.stat().st_size:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_unchanged(plan: Plan, space: Space) -> None:

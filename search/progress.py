@@ -60,7 +60,12 @@ class _Clock:
         gone = time.monotonic() - self._start
         new = done - self._before
         left = f"about {duration(gone / new * (planned - done))} left" if new else "starting"
-        busy = f"{len(self._sweep.live)} of {plan.concurrency} slots busy"
+        given, busy = (
+            len(self._sweep.live),
+            f"{self._sweep.training} of {self._sweep.slots} slots busy",
+        )
+        if given > self._sweep.training:
+            busy += f" ({given - self._sweep.training} more starting)"
         return f"{done} of {planned} trials done, {busy}, {duration(gone)} gone, {left}"
 
 

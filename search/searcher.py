@@ -7,6 +7,7 @@ in our own bookkeeping is kept, stops the sweep, and is raised where the user ca
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +18,12 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from .shelf import Shelf
 from .sweep import Sweep
 from .trainable import CHECKPOINT, FAILURE, METRICS, SAMPLE, TRIAL
 from .trial import Failure, Reason, Trial
+
+_IDLE_WORKERS = 1000  # as many as there may be: the slots bound them
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,25 +34,29 @@ class Bridge:
 
     Args:
         sweep: what both pass on to.
-        checkpoints: the folder of the trainings' checkpoints.
+        shelf: where the trainings' checkpoints are.
+        slots: says how many trials may run at a time, now.
+        samples: the folder of what confirmed networks draw.
     """
 
-    def __init__(self, sweep: Sweep, checkpoints: Path) -> None:
+    def __init__(self, sweep: Sweep, shelf: Shelf, slots: Callable[[], int], samples: Path) -> None:
         self.sweep = sweep
-        self.slots = sweep.plan.concurrency
         self.error: Exception | None = None
-        self._checkpoints = checkpoints
+        self._shelf, self._slots, self._samples = shelf, slots, samples
+        self._calling, self._closed = threading.Lock(), False
         self._trials: dict[str, Trial] = {}
         self._failures: dict[str, Failure] = {}
 
     def suggest(self, tune_id: str) -> dict[str, Any] | str | None:
         """The config of the next Tune trial, None for "ask later", or Tune's word for the end."""
-        trial = self._guard(None, self.sweep.next)
+        self.sweep.slots = self._slots()
+        full = len(self._trials) >= self.sweep.slots
+        trial = None if full else self._guard(None, self.sweep.next)
         if trial is not None:
             self._trials[tune_id] = trial
-            checkpoint, sample = self._checkpoint(trial), self._sample(trial)
-            return {TRIAL: trial.to_json(), CHECKPOINT: str(checkpoint), SAMPLE: str(sample)}
-        over = self.error is not None or self.sweep.stopped or not self.sweep.live
+            paths = {CHECKPOINT: _checkpoint(trial), SAMPLE: str(self._sample(trial))}
+            return {TRIAL: trial.to_json(), **paths}
+        over = self.error is not None or self.sweep.stopped or not (full or self.sweep.live)
         return Searcher.FINISHED if over else None
 
     def begun(self, tune_id: str) -> None:
@@ -76,7 +84,7 @@ class Bridge:
         over = self._guard(False, self.sweep.end, trial.number, failure)
         # A confirmed network is kept; of a search trial, what the ledger holds is all that counts.
         if over and trial.phase == "search":
-            self._checkpoint(trial).unlink(missing_ok=True)
+            self._guard(None, self._shelf.remove, _checkpoint(trial))
 
     def lost(self, tune_id: str, error: BaseException | None, told: str) -> None:
         """Notes that a worker died; `end` follows.
@@ -90,21 +98,28 @@ class Bridge:
         late = self.sweep.overdue(number) if number in self.sweep.live else None
         self._failures[tune_id] = late or _lost(error, told)
 
-    def _checkpoint(self, trial: Trial) -> Path:
-        return self._checkpoints / f"trial-{trial.number:06d}.pt"
+    def close(self) -> None:
+        """Passes nothing on any more, and returns when nothing is being passed on."""
+        with self._calling:
+            self._closed = True
 
     def _sample(self, trial: Trial) -> Path:
         """Where a confirmed network's pictures go, if it makes any: a report shows them."""
-        return self._checkpoints.parents[1] / "samples" / f"trial-{trial.number:06d}.png"
+        return self._samples / f"trial-{trial.number:06d}.png"
 
     def _guard(self, otherwise: T, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        if self.error is not None:
-            return otherwise
-        try:
-            return call(*args, **kwargs)
-        except Exception as error:
-            self.error = error
-            return otherwise
+        with self._calling:
+            if self._closed or self.error is not None:
+                return otherwise
+            try:
+                return call(*args, **kwargs)
+            except Exception as error:
+                self.error = error
+                return otherwise
+
+
+def _checkpoint(trial: Trial) -> str:
+    return f"trial-{trial.number:06d}.pt"
 
 
 def _lost(error: BaseException | None, told: str) -> Failure:
@@ -194,13 +209,22 @@ class SweepScheduler(FIFOScheduler):
         self._keeping = True
         cache = getattr(tune_controller, "_actor_cache", None)
         if cache is not None:
-            cache.increase_max(trial.placement_group_factory, by=self._bridge.slots)
+            cache.increase_max(trial.placement_group_factory, by=_IDLE_WORKERS)
 
     def choose_trial_to_run(self, tune_controller: object) -> TuneTrial | None:
-        """The first that has not started; Tune's own search for it grows with the sweep."""
+        """The first that has not started; Tune's own search for it grows with the sweep.
+
+        One whose worker is starting comes last: Tune would give it a worker that is free and end
+        the other, which then starts anew for the next trial. With short trials no slot but the
+        first would ever be there.
+        """
         while self._added and self._added[0].status != TuneTrial.PENDING:
             self._added.popleft()
-        return self._added[0] if self._added else None
+        staged = getattr(tune_controller, "_staged_trials", ())
+        waiting = (trial for trial in self._added if trial.status == TuneTrial.PENDING)
+        return next(
+            (t for t in waiting if t not in staged), self._added[0] if self._added else None
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         return {}

@@ -30,6 +30,7 @@ class _Live:
     trial: Trial
     started: float
     beside: bool  # whether another one has run meanwhile
+    training: bool = False  # it has a worker
     step: int = 0
     metrics: Metrics | None = None
 
@@ -43,6 +44,10 @@ class Sweep:
         ledger: where it is written.
         stopping: asked before a trial starts; once true, nothing more starts.
         clock: seconds since any moment.
+
+    Attributes:
+        live: the trials that run.
+        slots: how many may run at a time, as the executor last said.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Sweep:
         self.plan, self.space, self.ledger = plan, space, ledger
         self.live: dict[int, _Live] = {}
         self._planned: set[str] = set()  # whose confirmation is written down
+        self.slots = plan.concurrency or 0
         self._stopping = stopping or (lambda: False)
         self._clock = clock
 
@@ -87,7 +93,14 @@ class Sweep:
     def begun(self, number: int) -> None:
         """A trial's training begins now; until then it had only been handed out."""
         if number in self.live:
-            self.live[number].started = self._clock()
+            live = self.live[number]
+            live.started, live.training = self._clock(), True
+            self.ledger.begun(live.trial)
+
+    @property
+    def training(self) -> int:
+        """How many of the running trials have a worker."""
+        return sum(live.training for live in list(self.live.values()))
 
     def receive(self, number: int, metrics: Metrics) -> bool:
         """Takes one report of a running trial; returns whether the trial is to go on."""

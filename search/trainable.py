@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
+from .shelf import Shelf
 from .trial import Trial, failure_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,11 @@ class Training(tune.Trainable):
 
     _space: Space
     _trial: Trial
+    _name: str
     _checkpoint: Path
+    _kept: float = 0.0
+    _shelf: Shelf
+    _token: str | None = None
     _sample: Path | None = None
     _reports: Iterator[dict[str, Any]] | None
     _timeout: float | None = None
@@ -49,13 +54,17 @@ class Training(tune.Trainable):
         data: str | None = None,
         folder: str | None = None,
         timeout: float | None = None,
+        shelf: Shelf | None = None,
+        token: str | None = None,
     ) -> None:
         """Remembers the sweep's space and takes the first trial."""
         self._timeout = timeout
         if folder is not None and folder not in sys.path:
             sys.path.append(folder)  # where a training imports its file's neighbours late
-        assert space is not None  # Tune hands it over; only its own signature has no such argument
-        self._space = space
+        # Tune hands both over; only its own signature has no such arguments.
+        assert space is not None
+        assert shelf is not None
+        self._space, self._shelf, self._token = space, shelf, token
         if data is not None:
             os.environ["MOMENTUNE_DATA"] = data
         self._take(config)
@@ -72,6 +81,7 @@ class Training(tune.Trainable):
             if self._reports is None:
                 self._reports = self._train()
             metrics = next(self._reports, None)
+            self._keep()
             last = metrics is None or metrics.get("epoch", self.iteration + 1) >= self._trial.epochs
         except (Exception, SystemExit) as error:
             failure = failure_of(error, traceback.format_exc())
@@ -89,10 +99,12 @@ class Training(tune.Trainable):
             self._watchdog.cancel()
         if isinstance(self._reports, Generator):
             self._reports.close()
+        if self._reports is not None:
+            self._shelf.release(self._checkpoint)
 
     def _take(self, config: dict[str, Any]) -> None:
         self._trial = Trial.from_json(config[TRIAL])
-        self._checkpoint = Path(config[CHECKPOINT])
+        self._name = str(config[CHECKPOINT])
         draws = self._trial.phase == "confirm" and self._space.draws(
             self._space.variant(self._trial.variant)
         )
@@ -107,6 +119,10 @@ class Training(tune.Trainable):
 
     def _train(self) -> Iterator[dict[str, Any]]:
         trial = self._trial
+        if self._token is not None:
+            self._shelf.check(self._token)  # this machine may have joined after the others
+        self._checkpoint = self._shelf.fetch(self._name)
+        self._kept = _written(self._checkpoint)
         self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
         return self._space.train(
             self._space.variant(trial.variant),
@@ -117,3 +133,14 @@ class Training(tune.Trainable):
             checkpoint=self._checkpoint,
             sample=self._sample,
         )
+
+    def _keep(self) -> None:
+        """Puts a checkpoint that the training has written where other machines see it."""
+        if _written(self._checkpoint) != self._kept:
+            self._shelf.store(self._checkpoint)
+            self._kept = _written(self._checkpoint)
+
+
+def _written(path: Path) -> float:
+    """When a file was written; 0 without one."""
+    return path.stat().st_mtime if path.exists() else 0.0

@@ -8,10 +8,15 @@ its other tenants. The targets of issue 5: momentum at most 1.5 times linear and
 at least 20 times faster than its recurrence; adaptive at most 3 times linear; memory linear in T.
 Peak memory is what the operating system saw, each contender in a process of its own, above that
 process before its first pass.
+
+Softmax attention is torch's flash kernel. On a GPU all tensors are bfloat16, which it asks for
+there, and lengths are 1k, 4k and 16k. The last lines say from which length on each linear attention
+is faster than it, and how memory grew with T.
 """
 
 import argparse
 import gc
+import math
 import os
 import platform
 import statistics
@@ -24,6 +29,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from momentune.models import (
     adaptive_momentum_attention,
@@ -36,12 +42,21 @@ from momentune.models import (
 MOMENTUM = {"momentum": 0.6, "step": 0.9}
 REFERENCE = "linear"
 LOOP = "momentum, recurrence"
+SOFTMAX = "softmax, flash"
+
+
+def flash_attention(q: Tensor, k: Tensor, v: Tensor, *, causal: bool) -> Tensor:
+    """Softmax attention by torch's flash kernel, or not at all."""
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+        return softmax_attention(q, k, v, causal=causal)
+
+
 CONTENDERS: dict[str, Callable[..., Tensor]] = {
     REFERENCE: linear_attention,
     "momentum": partial(momentum_attention, **MOMENTUM),
     "momentum, normalised": partial(momentum_attention, **MOMENTUM, normalised=True),
     "adaptive": partial(adaptive_momentum_attention, step=0.9),
-    "softmax": softmax_attention,
+    SOFTMAX: flash_attention,
     LOOP: partial(momentum_attention_loop, **MOMENTUM),
 }
 
@@ -49,7 +64,8 @@ CONTENDERS: dict[str, Callable[..., Tensor]] = {
 def drawn(settings: argparse.Namespace, length: int) -> list[Tensor]:
     """Queries, keys, values."""
     shape = settings.batch, settings.heads, length, settings.features
-    return [torch.randn(shape, device=settings.device).requires_grad_() for _ in range(3)]
+    made = {"device": settings.device, "dtype": getattr(torch, settings.dtype)}
+    return [torch.randn(shape, **made).requires_grad_() for _ in range(3)]
 
 
 def clock(device: str) -> float:
@@ -69,7 +85,7 @@ def seconds(attend: Callable[..., Tensor], inputs: list[Tensor], device: str) ->
 
 def runs(name: str, length: int, settings: argparse.Namespace) -> bool:
     """The recurrence is for short sequences, softmax for those whose square fits."""
-    limits = {LOOP: settings.longest_loop, "softmax": settings.longest_softmax}
+    limits = {LOOP: settings.longest_loop, SOFTMAX: settings.longest_softmax}
     return length <= limits.get(name, length)
 
 
@@ -96,7 +112,8 @@ def peak(name: str, length: int, settings: argparse.Namespace) -> float:
         inputs, before = drawn(settings, length), torch.cuda.memory_allocated()
         seconds(CONTENDERS[name], inputs, settings.device)
         return (torch.cuda.max_memory_allocated() - before) / 1e6
-    sizes = [f"--{size}={getattr(settings, size)}" for size in ("batch", "heads", "features")]
+    same = ("batch", "heads", "features", "dtype", "device")
+    sizes = [f"--{size}={getattr(settings, size)}" for size in same]
     command = [sys.executable, __file__, "--peak", name, "--lengths", str(length), *sizes]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
@@ -120,35 +137,61 @@ def report(settings: argparse.Namespace) -> None:
     """A Markdown table, line by line as it is measured."""
     print(
         f"B {settings.batch}, H {settings.heads}, D {settings.features}, causal, forward and "
-        f"backward; torch {torch.__version__}, {settings.device}, {torch.get_num_threads()} "
+        f"backward, {settings.dtype}; torch {torch.__version__}, {place(settings.device)}, "
+        f"{torch.get_num_threads()} "
         f"thread(s) of {os.cpu_count()} cores, {platform.machine()}, load {os.getloadavg()[0]:.1f}"
         "\n\n| T | attention | median ms | / linear | recurrence / it | peak MB |\n"
         "| ---: | --- | ---: | ---: | ---: | ---: |"
     )
+    seen: dict[str, dict[int, tuple[float, float]]] = {name: {} for name in CONTENDERS}
     for length in settings.lengths:
         times = measure(settings, length)
         for name, taken in times.items():
             slower = f"{times[LOOP] / taken:.1f}" if LOOP in times else ""
-            memory = "" if settings.no_memory else f"{peak(name, length, settings):.0f}"
+            memory = math.nan if settings.no_memory else peak(name, length, settings)
+            seen[name][length] = taken, memory
             ratio = taken / times[REFERENCE]
-            row = length, name, f"{1e3 * taken:.1f}", f"{ratio:.2f}", slower, memory
+            row = length, name, f"{1e3 * taken:.1f}", f"{ratio:.2f}", slower, f"{memory:.0f}"
             print("|", " | ".join(map(str, row)), "|", flush=True)
+    print("", *conclusions(seen), sep="\n")
+
+
+def conclusions(seen: dict[str, dict[int, tuple[float, float]]]) -> list[str]:
+    """For each linear attention, where it overtakes softmax, and its memory's growth with T."""
+    lines = []
+    for name, by_length in seen.items():
+        if name in (SOFTMAX, LOOP):
+            continue
+        both = [n for n in by_length if n in seen[SOFTMAX]]
+        faster = [n for n in both if by_length[n][0] < seen[SOFTMAX][n][0]]
+        at_once = [n for n in both if all(m in faster for m in both if m >= n)]
+        crossing = f"from T = {at_once[0]} on" if at_once else f"at no T of {both}"
+        *_, (before, (_, less)), (after, (_, more)) = [(0, (0.0, 0.0)), *by_length.items()]
+        growth = f"T {after / before:g} times, memory {more / less:.2f} times" if less else "-"
+        lines.append(f"{name}: faster than softmax {crossing}; {growth}")
+    return lines
+
+
+def place(device: str) -> str:
+    """The device as a reader knows it."""
+    return torch.cuda.get_device_name() if device == "cuda" else device
 
 
 def main() -> None:
     """Read the command line, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--lengths", type=int, nargs="+", default=[256, 512, 1024, 2048, 4096, 8192]
-    )
+    cuda = torch.cuda.is_available()
+    lengths = [1024, 4096, 16384] if cuda else [256, 512, 1024, 2048, 4096, 8192]
+    parser.add_argument("--lengths", type=int, nargs="+", default=lengths)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--heads", type=int, default=8)
     parser.add_argument("--features", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--longest-loop", type=int, default=1024)
-    parser.add_argument("--longest-softmax", type=int, default=4096)
+    parser.add_argument("--longest-softmax", type=int, default=16384 if cuda else 4096)
     parser.add_argument("--no-memory", action="store_true", help="leave the peaks out")
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--device", default="cuda" if cuda else "cpu")
+    parser.add_argument("--dtype", default="bfloat16" if cuda else "float32")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--peak", choices=list(CONTENDERS), help=argparse.SUPPRESS)
     settings = parser.parse_args()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import elu
+from torch.utils.flop_counter import FlopCounterMode
 
 from momentune import models
 from momentune.models import (
@@ -80,7 +81,7 @@ def phi(x: Tensor) -> Tensor:
 # --- the three forms agree ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("length", [1, 63, 256])
+@pytest.mark.parametrize("length", [1, 63, 256, pytest.param(1000, marks=pytest.mark.slow)])
 @CAUSAL
 @MASKED
 @EVERY_LINEAR
@@ -112,7 +113,7 @@ def test_float32_agrees_to_its_precision(name, length):
     assert_near(narrow.double(), wide, 3e-3 if name == "adaptive" else 1e-4)
 
 
-@pytest.mark.parametrize("length", [1, 40])
+@pytest.mark.parametrize("length", [1, 63])
 @MASKED
 @EVERY
 def test_the_step_form_walks_the_causal_form(name, masked, length):
@@ -206,14 +207,31 @@ def test_features_are_positive_where_elu_rounds_to_minus_1():
     torch.testing.assert_close(models.attention_state.features(x), elu(x) + 1)
 
 
-def test_gradients_flow_into_learned_coefficients():
-    coefficients = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (0.8, 0.5)]
+@pytest.mark.parametrize("momentum", [0.0, 0.8, 1.0])
+@pytest.mark.parametrize("normalised", [False, True])
+@CAUSAL
+@MASKED
+def test_gradients_flow_into_learned_coefficients(masked, causal, normalised, momentum):
+    """Momentum 0 and 1 too, where a closed form would divide by 0."""
+    learned = [torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (momentum, 0.5)]
+    options = {"causal": causal, "key_mask": holes(150, masked), "normalised": normalised}
     gradients = []
     for attend in (momentum_attention, momentum_attention_loop):
-        out = attend(*drawn(150), momentum=coefficients[0], step=coefficients[1], causal=True)
-        gradients.append(torch.autograd.grad(out.square().sum(), coefficients))
+        out = attend(*drawn(150), momentum=learned[0], step=learned[1], **options)
+        gradients.append(torch.autograd.grad(out.square().sum(), learned))
+    assert gradients[0][0].isfinite()
     for got, want in zip(*gradients, strict=True):
         assert_near(got, want)
+
+
+@CAUSAL
+def test_gradients_flow_into_the_step_of_adaptive_attention(causal):
+    step = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+    gradients = []
+    for attend in (adaptive_momentum_attention, models.adaptive_momentum_attention_loop):
+        out = attend(*drawn(70), step=step, causal=causal)
+        gradients += torch.autograd.grad(out.square().sum(), step)
+    assert_near(*gradients)
 
 
 # --- time and padding --------------------------------------------------------------------------
@@ -305,11 +323,13 @@ def test_queries_from_elsewhere_read_the_state_after_the_last_key(name, masked, 
     """Cross-attention: each query reads alone what it would read among others."""
     q, k, v = drawn(queries, keys=keys)
     options = {"causal": False, "key_mask": holes(keys, masked)}
-    together = form(name)(q, k, v, **options)
-    assert together.shape == (2, 2, queries, 4)
-    assert_near(form(name)(q[:, :, :1], k, v, **options), together[:, :, :1])
+    together = values_and_gradients(form(name), [q, k, v], **options)
+    assert together[0].shape == (2, 2, queries, 4)
+    assert_near(form(name)(q[:, :, :1], k, v, **options), together[0][:, :, :1])
     if name in LINEAR:
-        assert_near(form(name, "_loop")(q, k, v, **options), together)
+        plain = values_and_gradients(form(name, "_loop"), [q, k, v], **options)
+        for got, want in zip(together, plain, strict=True):
+            assert_near(got, want)
 
 
 # --- adaptive momentum -------------------------------------------------------------------------
@@ -371,13 +391,14 @@ def test_adaptive_attention_is_scaled_by_its_step_alone():
     assert_near(adaptive_momentum_attention(*drawn(80), step=0.3, **options), 0.3 * one)
 
 
-# --- precision, shapes, coefficients -----------------------------------------------------------
+# --- precision ---------------------------------------------------------------------------------
 
 
 @MASKED
+@CAUSAL
 @EVERY
-def test_bfloat16_stays_finite_and_near(name, masked):
-    options = {"causal": True, "key_mask": holes(1000, masked)}
+def test_bfloat16_stays_finite_and_near(name, causal, masked):
+    options = {"causal": causal, "key_mask": holes(1000, masked)}
     short = values_and_gradients(form(name), drawn(1000, torch.bfloat16), **options)
     assert all(result.dtype == torch.bfloat16 for result in short)
     assert all(result.isfinite().all() for result in short)
@@ -385,12 +406,53 @@ def test_bfloat16_stays_finite_and_near(name, masked):
     assert_near(short[0].double(), wide, 0.02)
 
 
+@CAUSAL
 @EVERY_LINEAR
-def test_autocast_does_not_shorten_the_sums(name):
+def test_autocast_does_not_shorten_the_sums(name, causal):
     inputs = [x.float() for x in drawn(300)]
+    outside = values_and_gradients(form(name), inputs, causal=causal)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        inside = form(name)(*inputs, causal=True)
-    assert torch.equal(inside, form(name)(*inputs, causal=True))
+        inside = form(name)(*inputs, causal=causal)
+    assert torch.equal(inside, outside[0])
+    q, k, v = (x[:, :, 0] for x in inputs)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        _, step = form(name, "_step")(None, q, k, v)
+    assert torch.equal(step, form(name, "_step")(None, q, k, v)[1])
+
+
+# --- time and memory ---------------------------------------------------------------------------
+
+
+def cost(name: str, length: int, causal: bool) -> tuple[int, int]:
+    """Products' operations, forward and backward, and numbers kept for the backward pass."""
+    sizes: list[int] = []
+
+    def pack(tensor: Tensor) -> Tensor:
+        sizes.append(tensor.numel())
+        return tensor
+
+    inputs = [x.requires_grad_() for x in drawn(length)]
+    with FlopCounterMode(display=False) as counter:
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            out = form(name)(*inputs, causal=causal)
+        out.sum().backward()
+    return counter.get_total_flops(), sum(sizes)
+
+
+@CAUSAL
+@EVERY_LINEAR
+def test_twice_the_tokens_cost_twice_the_time_and_memory(name, causal):
+    """I-T7, by what can be counted; the clock is for the benchmark."""
+    for once, twice in zip(*(cost(name, length, causal) for length in (512, 1024)), strict=True):
+        assert 1.9 * once < twice <= 2 * once
+
+
+def test_softmax_attention_would_fail_that():
+    (once, _), (twice, _) = (cost("softmax", length, causal=False) for length in (512, 1024))
+    assert twice == 4 * once
+
+
+# --- shapes, coefficients ----------------------------------------------------------------------
 
 
 @EVERY

@@ -90,6 +90,18 @@ def test_every_weight_learns(settings, causal):
         assert weight.grad.any(), name
 
 
+@EVERY
+@pytest.mark.parametrize("causal", [True, False])
+def test_mixed_precision_stays_finite_and_near(settings, causal):
+    network, x = small(settings, causal).float(), drawn(2, 300, 8).float()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = network(x)
+        mixed.float().square().mean().backward()
+    for name, weight in network.named_parameters():
+        assert weight.grad.isfinite().all(), name
+    torch.testing.assert_close(mixed.float(), network(x), rtol=0.1, atol=0.3)
+
+
 @pytest.mark.parametrize("prenorm", [True, False])
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize(

@@ -190,3 +190,22 @@ def test_budgets_are_told_by_what_each_variant_was_planned(writer: Any) -> None:
             made.trial(variant, curve=[0.5])
     told = health.unequal_budgets(load_run(made.path))
     assert "lstm 1 of 1 and momentum_lstm 2 of 3" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("second", "cost", "told"), [(1e-4, "nfe", 1), (1e-3, "nfe", 0), (1e-4, "", 0)]
+)
+def test_evaluations_at_different_tolerances(
+    writer: Any, second: float, cost: str, told: int
+) -> None:
+    spec = {"name": "FloatDistribution", "attributes": {"low": 1e-5, "high": 1e-2, "log": True}}
+    made = writer(
+        space_cost=cost,
+        space_parameters={"lr": spec, "tolerance": spec},
+        space_grid={"tolerance": [1e-2, 1e-4]},
+    )
+    for variant, tolerance in {"lstm": 1e-3, "momentum_lstm": second}.items():
+        made.tested(variant, [0.9, 0.91], params={"lr": 0.01, "tolerance": tolerance})
+    sentences = found(made, "at the best settings of each variant, which differ in tolerance: a")
+    assert len(sentences) == told
+    assert all("at the same tolerance." in sentence for sentence in sentences)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -70,7 +72,7 @@ from trivial import contenders, ill, trivial
 space = replace(trivial, name="ill", variants=[
     contenders(ill, how="well")[0],
     *[replace(contenders(ill, how=how)[1], name=how.replace(" ", "-"), controls={})
-      for how in ("raises", "exits", "leaves", "becomes NaN")],
+      for how in ("raises", "exits", "leaves", "becomes NaN", "runs out of memory")],
 ])
 """
 
@@ -84,15 +86,16 @@ def test_trials_that_fail_in_any_way_are_told_and_the_sweep_goes_on(
     done = momentune("sweep", f"{path}:space", *words, "--out", "X")
     assert done.returncode == 1, done.stderr
     assert "variant exits has no confirmed result" in done.stderr
-    reasons = {(r["variant"], r["state"], r["reason"]) for r in rows(tmp_path / "X")}
-    assert reasons == {
-        ("plain", "COMPLETE", ""),
-        ("raises", "FAIL", "exception"),
-        ("exits", "FAIL", "lost"),
-        ("leaves", "FAIL", "exception"),
-        ("becomes-NaN", "FAIL", "diverged"),
+    found = rows(tmp_path / "X")
+    assert {(r["variant"], r["state"], r["reason"], r["attempts"]) for r in found} == {
+        ("plain", "COMPLETE", "", "1"),
+        ("raises", "FAIL", "exception", "1"),
+        ("exits", "FAIL", "lost", "3"),
+        ("leaves", "FAIL", "exception", "1"),
+        ("becomes-NaN", "FAIL", "diverged", "1"),
+        ("runs-out-of-memory", "FAIL", "oom", "2"),
     }
-    assert len(rows(tmp_path / "X")) == 10 + 2
+    assert len(found) == 12 + 2
     report = (tmp_path / "X/report/report.md").read_text()
     assert "no luck with x" in report
 
@@ -141,7 +144,7 @@ def slow_file(trivial_file: Path) -> Path:
     return slow
 
 
-def started(run: Path, trivial_file: Path) -> subprocess.Popen[str]:
+def started(run: Path, trivial_file: Path, **more: object) -> subprocess.Popen[str]:
     """A sweep of slow trials that has begun to report."""
     slow = slow_file(trivial_file)
     (slow.parent / "hold").touch()  # until other commands have looked at it
@@ -152,6 +155,7 @@ def started(run: Path, trivial_file: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         cwd=run.parent,
+        **more,
     )
     deadline = time.monotonic() + 90
     while not ((run / "metrics.jsonl").exists() and (run / "metrics.jsonl").stat().st_size):
@@ -192,20 +196,28 @@ def test_a_time_budget_stops_a_sweep_that_resumes(momentune, trivial_file, tmp_p
     assert "not done" in momentune("status", tmp_path / "X").stdout
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("moment", range(10))
-def test_a_killed_driver_loses_nothing(momentune, tmp_path, moment):
-    """Kill -9 at ten moments from the first report to the last, in both phases."""
-    run = tmp_path / "X"
-    command = [str(Path(sys.executable).parent / "momentune"), *map(str, KILLED), "--out", run]
+def killed(momentune, run, command, reports):
+    """Starts a driver, kills it at a report, and returns the trials that had ended by then."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    reports = moment * _reports_of_a_whole_sweep(momentune, tmp_path) // 10 + 1
     while _lines(run / "metrics.jsonl") < reports and process.poll() is None:
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
+    process.kill()
     process.wait()
     assert momentune("report", run).returncode == 0
-    before = {r["trial"]: r for r in rows(run) if r["state"] in ("COMPLETE", "PRUNED", "FAIL")}
+    return {r["trial"]: r for r in rows(run) if r["state"] in ("COMPLETE", "PRUNED", "FAIL")}
+
+
+@pytest.mark.slow
+def test_a_driver_that_is_killed_again_and_again_loses_nothing(momentune, tmp_path):
+    """Kill -9 at eight moments of one run: of the sweep, and of each resume, in both phases."""
+    run, executable = tmp_path / "X", str(Path(sys.executable).parent / "momentune")
+    command, chance, before = [executable, *map(str, KILLED), "--out", run], random.Random(0), {}
+    for _ in range(8):
+        reports = _lines(run / "metrics.jsonl") + chance.randint(1, 14)
+        ended = killed(momentune, run, command, reports)
+        for number, row in before.items():
+            assert {n: ended[number][n] for n in row} == row
+        before, command = ended, [executable, "resume", run]
     again = momentune("resume", run)
     assert again.returncode == 0, again.stderr
     after = {row["trial"]: row for row in rows(run)}
@@ -226,15 +238,35 @@ def _lines(path: Path) -> int:
     return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
-KILLED = ("sweep", "digits-lstm", "--trials", 6, "--seeds", 2, "--epochs", 15)
-_WHOLE: list[int] = []
+KILLED = ("sweep", "digits-lstm", "--trials", 6, "--seeds", 2, "--epochs", 8)
 
 
-def _reports_of_a_whole_sweep(momentune, tmp_path) -> int:
-    """How many reports a sweep makes that nobody kills; measured once."""
-    if not _WHOLE:
-        run = tmp_path / "whole"
-        done = momentune(*KILLED, "--out", run)
-        assert done.returncode == 0, done.stderr
-        _WHOLE.append(_lines(run / "metrics.jsonl"))
-    return _WHOLE[0]
+def marked(mark: str) -> dict[int, str]:
+    """The living processes that were started, by whomever, with a word in their environment."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in (process / "environ").read_bytes():
+                found[int(process.name)] = (process / "comm").read_text().strip()
+    return found
+
+
+@pytest.mark.parametrize(
+    "end",
+    [None, signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)],
+    ids=["sweep", "interrupt", "crash"],
+)
+def test_no_process_outlives_its_driver(trivial_file, tmp_path, end):
+    """Ray's own, the workers, and whatever they started; after a sweep, an interrupt, a crash."""
+    mark = f"MOMENTUNE_MARK={tmp_path}"
+    process = started(tmp_path / "X", trivial_file, env=os.environ | {"MOMENTUNE_MARK": tmp_path})
+    assert len(marked(mark)) > 4
+    (trivial_file.parent / "hold").unlink()
+    if end is not None:
+        process.send_signal(end)
+    process.communicate(timeout=120)
+    # Ray's agents look every half minute or so whether what they serve is still there.
+    deadline = time.monotonic() + (150 if end is signal.SIGKILL else 15)
+    while (left := marked(mark)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert left == {}
