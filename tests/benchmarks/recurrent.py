@@ -6,10 +6,9 @@ Each cell's rival is the cell of torch with the same recurrence; orthogonal cell
 is their own plain loop. The contenders take turns, so that a busy moment of the machine hits all of
 them, and medians are compared. The targets at the defaults, in times `torch.nn.LSTM`: 1.10 for
 LSTMs that filter their input (issue 2), 1.5 for AdamLSTM and RMSPropLSTM, and for orthogonal cells
-1.5 times as fast as the plain loop (issue 3), which DTRIV and MomentumDTRIV miss at this batch: the
-products by W are a good part of their time and the loop's (1.1 to 1.2 times as fast). Denormal
-numbers are flushed to zero, as `momentune.models.fit` does: without, the gradients that vanish over
-so many steps make every cell's backward ten times slower, and the comparison one of those.
+1.5 times as fast as the plain loop (issue 3). Denormal numbers are flushed to zero, as
+`momentune.models.fit` does: without, the gradients that vanish over so many steps make every cell's
+backward ten times slower, and the comparison one of those.
 """
 
 import argparse
