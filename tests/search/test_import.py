@@ -16,6 +16,7 @@ from momentune.reports import load_run
 from momentune.reports.tables import facts
 from momentune.search.doctor import examine
 from momentune.search.extension import Extension, extend
+from momentune.search.launch import quiet_optuna
 from momentune.search.ledger import Ledger
 from momentune.search.plan import BadInput, Plan
 from momentune.search.simulation import Clock, Simulation
@@ -50,7 +51,8 @@ def drawn(folder, variant="plain"):
 def earlier(tmp_path_factory):
     """A run with 12 search trials for each variant."""
     folder = tmp_path_factory.mktemp("earlier") / "run"
-    done(folder, trials=12)
+    with quiet_optuna():
+        done(folder, trials=12)
     return folder
 
 
@@ -198,7 +200,7 @@ def test_a_trial_is_inside_if_the_search_could_be_it(tmp_path, then, now, inside
         run_serially(Sweep(plan, one(**then), ledger))
     request = {"earlier": [tmp_path / "then"], "epochs": 1}
     if inside is False:
-        with pytest.raises(BadInput, match="no search trial .* 8 of plain"):
+        with pytest.raises(BadInput, match=r"no search trial .* 8 of plain"):
             planned(one(**now), tmp_path / "now", **request)
         return
     found = known(planned(one(**now), tmp_path / "now", **request), "plain")
