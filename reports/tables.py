@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +47,7 @@ def results(run: Run) -> Table:
         titled(run.validation): [number(r["validation"], digits) for r in found],
         "parameters": [number(r["n_parameters"], 0) for r in found],
         "time per epoch": [seconds(r["seconds_per_epoch"]) for r in found],
-        titled(run.cost) or "cost": [significant(r["cost"]) for r in found],
+        _cost_title(run): [_cost(r, compare.cost_parts(run)) for r in found],
         "epochs to baseline's best": [_whole(r["epochs_to_baseline"]) for r in found],
     }
     return table(columns, ("contender",))
@@ -199,6 +200,18 @@ def _range(spec: Any) -> str:
         scale = ", log" if attributes.get("log") else ""
         return f"{plain(attributes['low'])} to {plain(attributes['high'])}{scale}"
     return str(spec)
+
+
+def _cost_title(run: Run) -> str:
+    parts = " + ".join(compare.cost_parts(run))
+    return f"{titled(run.cost)} ({parts})" if parts else titled(run.cost) or "cost"
+
+
+def _cost(row: dict[str, Any], parts: list[str]) -> str:
+    """The second metric with its parts: 70.2 (28.1 + 42.1)."""
+    told = " + ".join(significant(row[f"cost_{part}"]) for part in parts)
+    whole = significant(row["cost"])
+    return f"{whole} ({told})" if told and math.isfinite(row["cost"]) else whole
 
 
 def _digits(run: Run) -> int:
