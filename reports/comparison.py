@@ -118,7 +118,8 @@ def _contender(run: Run, trials: pd.DataFrame, variant: str, control: str | None
 def cost_parts(run: Run) -> list[str]:
     """What the second metric is told in: `forward` and `backward` of nfe."""
     prefix = f"metric.{run.cost}_"
-    return [str(c).removeprefix(prefix) for c in run.trials if run.cost and c.startswith(prefix)]
+    names = [str(name) for name in run.trials if run.cost]
+    return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
 
 
 def _column(frame: pd.DataFrame, name: str) -> pd.Series[float]:

@@ -162,6 +162,7 @@ def facts(run: Run) -> dict[str, str]:
         "Made": str(plan.get("created") or "").replace("T", " ").replace("+00:00", " UTC"),
         "Space": _joined(space.get("reference"), f"sha256 {str(space.get('digest'))[:12]}"),
         "Data": _data(space.get("data")),
+        "Linear predictor": _linear(run),
         "Search": f"{plan['trials']} trials per variant, {plan.get('epochs', '?')} epochs each",
         "Confirmation": f"{plan['seeds']} seeds per contender",
         "Extended": "; ".join(map(_extension, plan.get("extensions") or [])),
@@ -237,6 +238,11 @@ def _data(data: dict[str, Any] | None) -> str | None:
     splits = [f"{data[s]:,} {s}" for s in ("train", "validation", "test") if data.get(s)]
     digest = f"sha256 {str(data['sha256'])[:12]}" if data.get("sha256") else ""
     return _joined(data.get("name"), *splits, digest)
+
+
+def _linear(run: Run) -> str | None:
+    reached = run.space.get("linear")
+    return None if reached is None else f"{titled(run.validation)} {plain(float(reached))}"
 
 
 def _settings(part: Any) -> str | None:
