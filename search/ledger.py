@@ -24,7 +24,7 @@ from typing import Any
 import optuna
 from filelock import FileLock, Timeout
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import BaseTrial, FrozenTrial, TrialState, create_trial
 
 from .book import Book, finite, identity, outcome
 from .hearsay import known
@@ -219,7 +219,7 @@ class Ledger:
         trials = (trial for book in self._books.values() for trial in book.trials())
         return next((trial for trial in trials if trial.number == number), None)
 
-    def ask(self, variant: str, suggest: Callable[[optuna.Trial], dict[str, Any]]) -> Trial:
+    def ask(self, variant: str, suggest: Callable[[BaseTrial], dict[str, Any]]) -> Trial:
         """Starts a search trial: one that waits, or a new one with parameters from the sampler."""
         book = self._books[variant, "search"]
         index = book.next_index

@@ -61,7 +61,7 @@ def middle(parameter: Parameter | BaseDistribution) -> Any:
             return parameter
 
 
-def contains(parameter: Parameter, value: Value) -> bool:
+def contains(parameter: Parameter | BaseDistribution, value: Value) -> bool:
     """Whether a search could draw that value; of a fixed parameter, whether it is that value."""
     match parameter, value:
         case FloatDistribution() | IntDistribution(), bool():
