@@ -99,8 +99,9 @@ def sampler(plan: Plan, variant: str, index: int, known: Sequence[FrozenTrial] =
     name, startup = plan.sampler["name"], options.pop("n_startup_trials", 0)
     if name == "grid":
         return GridSampler(grid(plan.space, variant)[index])
-    if name == "qmc" or index + len(known) < startup:
-        return SobolSampler(_seed(plan.seed), index)
+    place = index + len(known)  # and not the points that a run with this seed began with again
+    if name == "qmc" or place < startup:
+        return SobolSampler(_seed(plan.seed), place)
     own = _seed(plan.seed, variant, index)
     if name == "random":
         return RandomSampler(seed=own)
