@@ -13,7 +13,7 @@ from .comparison import BETTER, UNDECIDED, WORSE
 from .frames import rows
 from .price import price
 from .run import Run, label
-from .statistics import ALPHA, paired_difference
+from .statistics import ALPHA, MOST_SEEDS, paired_difference
 from .wording import (
     decimals,
     interval,
@@ -147,9 +147,10 @@ class _Scene:
         size = f"{signed(row['gain'], self.digits)} {bounds}".rstrip()
         return f"{size}, {plural(int(row['seeds']), 'seed')}"
 
-    def lost(self, left: str, right: str) -> str:
-        """2 of 5 seeds have no result; empty where all of both ended well."""
-        n = int(self.differences[left, right]["lost"])
+    def lost(self, *names: str) -> str:
+        """2 of 5 seeds have no result; empty where all of these contenders ended well."""
+        gone = compare.lost_seeds(self.run)
+        n = len(set().union(*(gone.get(name, set()) for name in names)))
         have = "has" if n == 1 else "have"
         return f"{n} of {plural(self.run.plan['seeds'], 'seed')} {have} no result" if n else ""
 
@@ -220,8 +221,12 @@ def _reservation(scene: _Scene, variant: str) -> list[str]:
             f"{plural(int(row['compared']), 'comparison')} with {scene.run.baseline} "
             f"(p = {row['p_holm']:.3f})."
         ]
-    needed = 0 if pd.isna(row["seeds_needed"]) else int(row["seeds_needed"])
-    return [_outlook(needed, n)] if row["verdict"] == UNDECIDED and needed > n else []
+    if row["verdict"] != UNDECIDED or row["gain"] == 0:
+        return []
+    if pd.isna(row["seeds_needed"]):
+        return [f"To see an effect of this size would take more than {MOST_SEEDS:,} seeds."]
+    needed = int(row["seeds_needed"])
+    return [_outlook(needed, n)] if needed > n else []
 
 
 def _outlook(needed: int, n: int) -> str:
@@ -248,8 +253,13 @@ def _cause(scene: _Scene, variant: str, control: str, override: dict[str, Any]) 
     template = _CAUSE[won, against]
     row = scene.differences[variant, name]
     p = float(row["p_equivalent"])
-    if lost := scene.lost(variant, name):
+    if lost := scene.lost(name):
         return [f"Whether {idea} matters is open: with {known}, {lost}, so no verdict."]
+    if lost := scene.lost(variant):
+        return [
+            f"Whether {idea} matters is open: of {variant} itself, {lost}, so no verdict "
+            f"against {known}."
+        ]
     if not won and against == UNDECIDED and row["low"] * row["high"] > 0:
         template = _TAKEN_BACK
     if won and against == UNDECIDED and p < ALPHA:

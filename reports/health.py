@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from typing import Any
 
 import pandas as pd
-from scipy.stats import mannwhitneyu
+from scipy.stats import fisher_exact, mannwhitneyu
 
 from . import comparison as compare
 from . import exploration as explore
@@ -20,8 +21,11 @@ from .statistics import holm, mean_interval
 from .wording import listing, plain, plural, titled
 
 ENOUGH = 10  # completed trials from which the search of a variant is judged
+PARTS = 5  # of a range, in each of which failures are counted
 MANY = 50  # trials from which a parameter without effect is told
 GAP = 3.0  # spreads over seeds by which test may fall behind validation
+LARGE = 0.05  # of the validation value: a gap that is told where no interval can judge it
+FEW = 7  # levels of a range below which all of the best trials must lie at its end
 AGREE = 0.3  # rank correlation between the first rung and the end
 
 
@@ -68,13 +72,15 @@ def unequal_budgets(run: Run) -> list[str]:
 
 
 def failed_trials(run: Run) -> list[str]:
-    """Trials that failed, by variant and phase."""
-    failed = run.trials[run.trials["state"] == "FAIL"]
+    """Trials that failed, by contender and phase."""
+    names = [label(v, c) for v, c in zip(run.trials["variant"], run.trials["control"], strict=True)]
+    trials = run.trials.assign(contender=pd.Series(names, index=run.trials.index, dtype="str"))
     sentences = []
-    for (variant, phase), group in failed.groupby(["variant", "phase"], sort=False):
-        own = run.trials[(run.trials["variant"] == variant) & (run.trials["phase"] == phase)]
-        some = f"{len(group)} of {plural(len(own), f'{phase} trial')}"
-        sentences.append(f"{variant}: {some} failed ({reasons(group)}).")
+    for (name, phase), own in trials.groupby(["contender", "phase"], sort=False):
+        failed = own[own["state"] == "FAIL"]
+        if len(failed):
+            some = f"{len(failed)} of {plural(len(own), f'{phase} trial')}"
+            sentences.append(f"{name}: {some} failed ({reasons(failed)}).")
     return sentences
 
 
@@ -95,17 +101,20 @@ def lost_seeds(run: Run) -> list[str]:
 
 def few_seeds(run: Run) -> list[str]:
     """Too few confirmed seeds for an interval, or for one that says much."""
-    seeds = compare.contenders(run)["seeds"]
-    if seeds.max() == 0 or seeds.min() >= 3:
+    table, planned = compare.contenders(run), int(run.plan["seeds"])
+    table = table[table["seeds"].between(1, 2)]
+    if table.empty:
         return []
-    least = int(seeds[seeds > 0].min())
+    least = int(table["seeds"].min())
+    if planned >= 3:
+        told = [f"{row['seeds']} of {row['contender']}" for row in rows(table)]
+        return [
+            f"Of {planned} planned seeds there are only {listing(told)}: the others are missing, "
+            "unfinished or failed, and an interval takes at least 2, a useful one 3."
+        ]
     if least < 2:
         return ["With 1 seed there is no interval; plan at least 3 (--seeds 5)."]
-    return (
-        []
-        if least >= 3
-        else ["With 2 seeds an interval is about 7 times as wide as with 5; plan more (--seeds 5)."]
-    )
+    return ["With 2 seeds an interval is about 7 times as wide as with 5; plan more (--seeds 5)."]
 
 
 def at_chance(run: Run) -> list[str]:
@@ -164,7 +173,10 @@ def validation_gap(run: Run) -> list[str]:
     for name, own in trials.groupby("contender", sort=False):
         gap = run.sign * (own[column] - own["value"])
         found, spread = mean_interval(gap), float(own["value"].std())
-        if found.low > 0 and found.mean > GAP * spread:
+        least = GAP * spread
+        if pd.isna(found.low):  # every seed has the same gap
+            least = max(least, LARGE * float(own[column].abs().mean()))
+        if found.n > 1 and not found.low <= 0 and found.mean > least:
             times = (
                 f"{found.mean / spread:.1f} times the spread" if spread > 0 else "with no spread"
             )
@@ -185,24 +197,43 @@ def best_at_border(run: Run) -> list[str]:
         if len(done) < ENOUGH:
             continue
         top = (done["value"] * run.sign).nlargest(5).index
-        units = explore.units(run, variant, done).loc[top].select_dtypes("number")
-        for name, place in units.items():
-            attributes = compare.searched(run, variant)[str(name)]["attributes"]
-            end = _end(place, attributes)
+        place, grids = explore.places(run, variant, done)
+        units = explore.units(run, variant, done).loc[top]
+        for name, grid in grids.items():
+            ends = _ends(compare.searched(run, variant)[name]["attributes"])
+            if grid.size < 3 or not ends:  # of two levels, one is always an end
+                continue
+            own = units[name] if grid.ordered else place.loc[top, name] / (grid.size - 1)
+            end = _end(own.astype("float64"), ends, most=grid.size >= FEW)
             if end:
                 sentences.append(
                     f"The best trials of {variant} lie at the {end} end of the range of {name} "
-                    f"({plain(attributes[end])}): better values may lie beyond it."
+                    f"({plain(ends[end])}): better values may lie beyond it."
                 )
     return sentences
 
 
-def _end(place: pd.Series[float], attributes: dict[str, float]) -> str | None:
-    """The end at which the best trial and most of the best five lie, if there is a beyond."""
-    first, middle = place.iloc[0], place.median()
-    if first <= 0.03 and middle <= 0.15:
-        return "low" if attributes["low"] != 0 else None  # nothing lies below zero
-    return "high" if first >= 0.97 and middle >= 0.85 else None
+def _ends(attributes: dict[str, Any]) -> dict[str, float]:
+    """Both ends of a range, or of rising numeric choices; empty where nothing is an end."""
+    choices = attributes.get("choices")
+    if choices is None:
+        return {end: attributes[end] for end in ("low", "high")}
+    numbers = all(isinstance(c, int | float) and not isinstance(c, bool) for c in choices)
+    rising = numbers and choices == sorted(choices)
+    return {"low": choices[0], "high": choices[-1]} if rising else {}
+
+
+def _end(place: pd.Series[float], ends: dict[str, float], most: bool) -> str | None:
+    """The end at which the best trial and most, or else all, of the best five lie.
+
+    With few levels chance alone puts most of five there (one time in twenty with four).
+    """
+    first, low, high = place.iloc[0], place.median(), place.median()
+    if not most:
+        low, high = place.max(), place.min()
+    if first <= 0.03 and low <= 0.15:
+        return "low" if ends["low"] != 0 else None  # nothing lies below zero
+    return "high" if first >= 0.97 and high >= 0.85 else None
 
 
 def settings_apart(run: Run) -> list[str]:
@@ -276,7 +307,7 @@ def idle_slots(run: Run) -> list[str]:
 
 
 def failing_region(run: Run) -> list[str]:
-    """Failures that lie together at one side of a parameter's range."""
+    """Failures that lie together: at one side of a range, inside it, or at one of the choices."""
     sentences = []
     for variant in run.variants:
         trials = explore.ended(run)
@@ -284,21 +315,57 @@ def failing_region(run: Run) -> list[str]:
         failed = trials["state"] == "failed"
         if failed.sum() < 5 or (~failed).sum() < 5:
             continue
-        units = explore.units(run, variant, trials).select_dtypes("number")
-        p = holm([_apart(units[name], failed) for name in units])
-        for name, value in zip(units, p, strict=True):
-            if value < 0.01:
-                a, b = (trials.loc[m, f"param.{name}"].median() for m in (failed, ~failed))
-                sentences.append(
-                    f"The failures of {variant} lie at {'high' if a > b else 'low'} {name} "
-                    f"(median {plain(a)}, of the others {plain(b)}): narrow its range."
-                )
+        units = explore.units(run, variant, trials)
+        looks = [look for name in units for look in _looks(variant, name, units, trials, failed)]
+        adjusted = holm([p for _, p, _ in looks])  # over every place that was looked at
+        found = [
+            (name, p, told) for (name, _, told), p in zip(looks, adjusted, strict=True) if p < 0.01
+        ]
+        for name in dict.fromkeys(name for name, *_ in found):
+            sentences.append(min((p, told) for other, p, told in found if other == name)[1])
     return sentences
 
 
-def _apart(place: pd.Series[float], failed: pd.Series[bool]) -> float:
-    """The p-value of "failed trials lie where the others do"."""
-    return float(mannwhitneyu(place[failed], place[~failed], nan_policy="omit").pvalue)
+Look = tuple[str, float, str]  # parameter, p-value of "failures are as common here", in words
+
+
+def _looks(
+    variant: str, name: str, units: pd.DataFrame, trials: pd.DataFrame, failed: pd.Series[bool]
+) -> list[Look]:
+    """Do the failures of a number lie higher or lower, and are they more common in one place?"""
+    place, values = units[name], trials[f"param.{name}"]
+    known = values.notna()
+    looks, cells = [], place
+    if pd.api.types.is_numeric_dtype(place):
+        cells = (place * PARTS).clip(upper=PARTS - 1) // 1
+        p = float(mannwhitneyu(place[failed], place[~failed], nan_policy="omit").pvalue)
+        a, b = (float(values[mask].median()) for mask in (failed, ~failed))
+        told = (
+            f"The failures of {variant} lie at {'high' if a > b else 'low'} {name} "
+            f"(median {plain(a)}, of the others {plain(b)}): narrow its range."
+        )
+        looks.append((name, p, told))
+    return looks + [
+        (name, *_more_often(variant, name, values[known], failed[known], (cells == cell)[known]))
+        for cell in cells[known].unique()
+    ]
+
+
+def _more_often(
+    variant: str, name: str, values: pd.Series[Any], failed: pd.Series[bool], here: pd.Series[bool]
+) -> tuple[float, str]:
+    """The one-sided p-value of Fisher's exact test (1922): failures here against elsewhere."""
+    bad, all_here, other, rest = (
+        int(n) for n in ((failed & here).sum(), here.sum(), (failed & ~here).sum(), (~here).sum())
+    )
+    p = fisher_exact([[bad, all_here - bad], [other, rest - other]], alternative="greater").pvalue
+    seen = values[here]
+    ends = [plain(seen.iloc[0])] if seen.nunique() == 1 else [plain(seen.min()), plain(seen.max())]
+    where = f"{name} = {ends[0]}" if len(ends) == 1 else f"{name} from {ends[0]} to {ends[1]}"
+    return float(p), (
+        f"The failures of {variant} lie at {where}: {bad} of {all_here} trials failed there, "
+        f"{other} of {rest} elsewhere. Leave it out, or find out why."
+    )
 
 
 CHECKS: tuple[Callable[[Run], list[str]], ...] = (

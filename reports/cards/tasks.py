@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import chain
+from itertools import chain, count
+from math import comb
 
 import pandas as pd
 
@@ -11,9 +12,9 @@ from .. import across
 from ..card import Card
 from ..charts import tasks as charts
 from ..run import Run
+from ..statistics import ALPHA
 from ..wording import listing, probability
 
-ENOUGH_TASKS = 6  # below, Wilcoxon's test cannot reach 0.05 for two contenders
 Runs = Sequence[Run]
 
 
@@ -102,11 +103,11 @@ def ranks(runs: Runs) -> Card | None:
         {"first": found.ranks[clique[0]], "last": found.ranks[clique[-1]], "row": len(frame) + n}
         for n, clique in enumerate(found.cliques, start=1)
     ]
-    tasks = table["task"].nunique()
+    tasks, needed = table["task"].nunique(), tasks_needed(len(frame))
     few = (
-        f"With {tasks} tasks no pair can reach p < 0.05, so that all are joined; it takes "
-        f"{ENOUGH_TASKS}. "
-        if tasks < ENOUGH_TASKS
+        f"With {tasks} tasks no pair of {len(frame)} contenders can reach p < 0.05, so that all "
+        f"are joined; it takes {needed}. "
+        if tasks < needed
         else ""
     )
     finding = (
@@ -117,6 +118,11 @@ def ranks(runs: Runs) -> Card | None:
     cliques = pd.DataFrame(groups, columns=["first", "last", "row"])
     chart = charts.critical(frame, cliques, variants(runs))
     return Card("Critical difference of ranks", finding, frame, chart)
+
+
+def tasks_needed(contenders: int) -> int:
+    """Tasks from which Wilcoxon's test, 2 / 2^n at its least, can reach 0.05 after Holm."""
+    return next(n for n in count(1) if comb(contenders, 2) * 2 / 2**n < ALPHA)
 
 
 def _p(value: float) -> str:

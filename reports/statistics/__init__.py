@@ -4,6 +4,7 @@ from .objectives import efficient, hypervolume
 from .search import Grid, expected_best, importance
 from .seeds import (
     ALPHA,
+    MOST_SEEDS,
     Estimate,
     bootstrap_interval,
     equivalence,
@@ -24,6 +25,7 @@ from .tasks import (
 
 __all__ = [
     "ALPHA",
+    "MOST_SEEDS",
     "CriticalDifference",
     "Estimate",
     "Grid",

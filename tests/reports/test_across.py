@@ -14,6 +14,7 @@ import pytest
 from momentune.reports import RunError, load_run, write_comparison
 from momentune.reports import across as across_runs
 from momentune.reports.across import aggregates, changes, latest, ranking, scores, titles
+from momentune.reports.cards.tasks import tasks_needed
 
 from .conftest import LSTM, MOMENTUM, Writer, make_plan
 
@@ -145,3 +146,11 @@ def test_scores_are_finite_where_all_are_the_same(tmp_path: Path) -> None:
     made = Writer(tmp_path / "a", make_plan((LSTM,)))
     made.tested("lstm", [0.5, 0.5])
     assert np.isfinite(scores([load_run(made.path)])["score"]).all()
+
+
+@pytest.mark.parametrize(("contenders", "tasks"), [(2, 6), (3, 7), (4, 8)])
+def test_more_contenders_need_more_tasks(contenders: int, tasks: int) -> None:
+    """At n tasks Holm's smallest p is the number of pairs times 2 / 2^n."""
+    assert tasks_needed(contenders) == tasks
+    pairs = contenders * (contenders - 1) / 2
+    assert pairs * 2 / 2**tasks < 0.05 <= pairs * 2 / 2 ** (tasks - 1)

@@ -338,7 +338,7 @@ def test_concerns_name_every_fault(writer: Any) -> None:
         "The searches did not have equal budgets: of 2 trials each, these finished or were "
         "pruned: lstm 2 and momentum_lstm 1. The variant with more had the better chance.",
         "momentum_lstm: 1 of 2 search trials failed (diverged 1).",
-        "momentum_lstm: 1 of 3 confirm trials failed (oom 1).",
+        "momentum_lstm: 1 of 2 confirm trials failed (oom 1).",
         "The numbers of momentum_lstm are over 1 of 2 seeds; those that failed might have been "
         "the worst.",
         "With 1 seed there is no interval; plan at least 3 (--seeds 5).",
@@ -388,3 +388,20 @@ def test_the_second_metric_is_part_of_the_cost(writer: Any) -> None:
             number = made.trial(variant, "confirm", seed=seed, curve=[value], test=value)
             made.report(number, 2, nfe=nfe)
     assert "it takes 1.50 times the function evaluations (60 against 40)" in told(made)
+
+
+def test_the_seeds_that_the_variant_lost_are_not_blamed_on_its_control(writer: Any) -> None:
+    made = writer()
+    made.tested("lstm", BASE)
+    made.tested("momentum_lstm", shifted(0.02, seeds=1))
+    for seed in range(101, 105):
+        made.trial("momentum_lstm", "confirm", seed=seed, state="FAIL", reason="diverged")
+    made.tested("momentum_lstm", BASE, control="no_momentum")
+    text = told(made)
+    assert "open: of momentum_lstm itself, 4 of 5 seeds have no result, so no verdict" in text
+    assert "open: with its control" not in text
+
+
+def test_an_effect_too_small_to_look_for_is_told(writer: Any) -> None:
+    text = settled(writer(), 0.0001, None, noise=10.0)
+    assert "To see an effect of this size would take more than 1,000 seeds." in text

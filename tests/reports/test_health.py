@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from momentune.reports import Run, concerns, health, load_run
 from momentune.search.scheduling import settings
 from momentune.spaces import catalogued
 
-from .conftest import make_plan
+from .conftest import in_json, make_plan
 
 
 def searched(
@@ -219,3 +220,100 @@ def test_evaluations_at_different_tolerances(
     sentences = found(made, "at the best settings of each variant, which differ in tolerance: a")
     assert len(sentences) == told
     assert all("at the same tolerance." in sentence for sentence in sentences)
+
+
+def of_one(made: Any, draw: Callable[[np.random.Generator], dict[str, Any]], **rules: Any) -> None:
+    """Sixty random trials of one variant; `fails` and `value` are functions of the parameters."""
+    rng = np.random.default_rng(0)
+    value = rules.get("value", lambda params, noise: 0.9 + 0.02 * noise)
+    for _ in range(60):
+        params = draw(rng)
+        if rules.get("fails", lambda params: False)(params):
+            made.trial("lstm", params=params, state="FAIL", reason="diverged")
+        else:
+            made.trial("lstm", params=params, curve=[value(params, float(rng.normal()))])
+
+
+def one(writer: Any, **distributions: Any) -> Any:
+    plain = {"name": "lstm", "baseline": True, "parameters": {}, "controls": {}}
+    return writer(plain, space_parameters=in_json(distributions))
+
+
+def test_failures_at_one_choice(writer: Any) -> None:
+    made = one(writer, optimizer=CategoricalDistribution(["sgd", "adam"]))
+    of_one(
+        made,
+        lambda rng: {"optimizer": str(rng.choice(["sgd", "adam"]))},
+        fails=lambda params: params["optimizer"] == "adam",
+    )
+    assert len(found(made, "The failures of lstm lie at optimizer = adam")) == 1
+
+
+def test_failures_inside_a_range(writer: Any) -> None:
+    made = one(writer, lr=FloatDistribution(0, 1))
+    of_one(
+        made,
+        lambda rng: {"lr": float(rng.uniform())},
+        fails=lambda params: 0.35 < params["lr"] < 0.65,
+    )
+    told = found(made, "The failures of lstm lie at lr from 0.4")
+    assert [("Leave it out" in sentence) for sentence in told] == [True]
+
+
+def test_failures_anywhere_are_no_region(writer: Any) -> None:
+    made = one(
+        writer, lr=FloatDistribution(0, 1), optimizer=CategoricalDistribution(["sgd", "adam"])
+    )
+    of_one(
+        made,
+        lambda rng: {"lr": float(rng.uniform()), "optimizer": str(rng.choice(["sgd", "adam"]))},
+        fails=lambda params: int(params["lr"] * 1e6) % 4 == 0,
+    )
+    assert found(made, "The failures of") == []
+
+
+def test_one_of_two_levels_is_no_border(writer: Any) -> None:
+    made = one(writer, layers=IntDistribution(1, 2))
+    of_one(
+        made,
+        lambda rng: {"layers": int(rng.integers(1, 3))},
+        value=lambda params, noise: 0.5 + 0.1 * params["layers"] + 0.001 * noise,
+    )
+    assert found(made, "may lie beyond") == []
+
+
+@pytest.mark.parametrize(("sizes", "told"), [([16, 32, 64], 1), ([64, 16, 32], 0)])
+def test_the_last_of_rising_choices_is_a_border(writer: Any, sizes: list[int], told: int) -> None:
+    made = one(writer, size=CategoricalDistribution(sizes))
+    of_one(
+        made,
+        lambda rng: {"size": int(rng.choice(sizes))},
+        value=lambda params, noise: 0.5 + 0.005 * params["size"] + 0.001 * noise,
+    )
+    assert len(found(made, "at the high end of the range of size (64)")) == told
+
+
+def test_failures_are_counted_among_a_contenders_own_trials(writer: Any) -> None:
+    made = writer()
+    made.tested("momentum_lstm", [0.9])
+    made.trial("momentum_lstm", "confirm", seed=101, state="FAIL", reason="oom")
+    made.tested("momentum_lstm", [0.9] * 5, control="no_momentum")
+    assert found(made, "failed (") == ["momentum_lstm: 1 of 2 confirm trials failed (oom 1)."]
+
+
+def test_planned_seeds_that_are_missing_are_not_asked_for_again(writer: Any) -> None:
+    made = writer(seeds=5)
+    made.tested("lstm", [0.9, 0.91, 0.92, 0.93, 0.94])
+    made.tested("momentum_lstm", [0.95])
+    assert len(found(made, "Of 5 planned seeds there are only 1 of momentum_lstm: the")) == 1
+    assert found(made, "--seeds 5") == []
+
+
+@pytest.mark.parametrize(("validation", "told"), [(0.9, 1), (0.31, 0)])
+def test_the_same_gap_on_every_seed_is_told_when_large(
+    writer: Any, validation: float, told: int
+) -> None:
+    made = writer(seeds=3)
+    for seed in (100, 101, 102):
+        made.trial("lstm", "confirm", seed=seed, curve=[0.2, validation], test=0.3)
+    assert len(found(made, "fits the validation data better")) == told
