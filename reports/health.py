@@ -5,10 +5,12 @@ Each check is a function from the run to sentences; it is silent when there is n
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy.stats import fisher_exact, mannwhitneyu
 
@@ -174,7 +176,7 @@ def validation_gap(run: Run) -> list[str]:
         gap = run.sign * (own[column] - own["value"])
         found, spread = mean_interval(gap), float(own["value"].std())
         least = GAP * spread
-        if pd.isna(found.low):  # every seed has the same gap
+        if math.isnan(found.low):  # every seed has the same gap
             least = max(least, LARGE * float(own[column].abs().mean()))
         if found.n > 1 and not found.low <= 0 and found.mean > least:
             times = (
@@ -316,13 +318,15 @@ def failing_region(run: Run) -> list[str]:
         if failed.sum() < 5 or (~failed).sum() < 5:
             continue
         units = explore.units(run, variant, trials)
-        looks = [look for name in units for look in _looks(variant, name, units, trials, failed)]
-        adjusted = holm([p for _, p, _ in looks])  # over every place that was looked at
-        found = [
-            (name, p, told) for (name, _, told), p in zip(looks, adjusted, strict=True) if p < 0.01
+        looks = [
+            look for name in units for look in _looks(variant, str(name), units, trials, failed)
         ]
-        for name in dict.fromkeys(name for name, *_ in found):
-            sentences.append(min((p, told) for other, p, told in found if other == name)[1])
+        adjusted = holm([p for _, p, _ in looks])  # over every place that was looked at
+        told: dict[str, str] = {}
+        for (name, _, words), p in zip(looks, adjusted, strict=True):
+            if p < 0.01:
+                told.setdefault(name, words)
+        sentences += told.values()
     return sentences
 
 
@@ -332,7 +336,7 @@ Look = tuple[str, float, str]  # parameter, p-value of "failures are as common h
 def _looks(
     variant: str, name: str, units: pd.DataFrame, trials: pd.DataFrame, failed: pd.Series[bool]
 ) -> list[Look]:
-    """Do the failures of a number lie higher or lower, and are they more common in one place?"""
+    """Do the failures of a number lie to one side? Then each place, the most telling first."""
     place, values = units[name], trials[f"param.{name}"]
     known = values.notna()
     looks, cells = [], place
@@ -345,10 +349,11 @@ def _looks(
             f"(median {plain(a)}, of the others {plain(b)}): narrow its range."
         )
         looks.append((name, p, told))
-    return looks + [
+    parts = [
         (name, *_more_often(variant, name, values[known], failed[known], (cells == cell)[known]))
         for cell in cells[known].unique()
     ]
+    return looks + sorted(parts, key=lambda look: look[1])
 
 
 def _more_often(
@@ -358,7 +363,8 @@ def _more_often(
     bad, all_here, other, rest = (
         int(n) for n in ((failed & here).sum(), here.sum(), (failed & ~here).sum(), (~here).sum())
     )
-    p = fisher_exact([[bad, all_here - bad], [other, rest - other]], alternative="greater").pvalue
+    table = np.array([[bad, all_here - bad], [other, rest - other]])
+    p = fisher_exact(table, alternative="greater").pvalue
     seen = values[here]
     ends = [plain(seen.iloc[0])] if seen.nunique() == 1 else [plain(seen.min()), plain(seen.max())]
     where = f"{name} = {ends[0]}" if len(ends) == 1 else f"{name} from {ends[0]} to {ends[1]}"
