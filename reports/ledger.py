@@ -60,7 +60,11 @@ def frozen_trials(path: Path, plan: dict[str, Any]) -> Iterator[tuple[str, str, 
     for variant in plan["space"]["variants"]:
         for phase in PHASES:
             study = studies.get(f"{prefix}{variant['name']}/{phase}")
-            trials = [] if study is None else storage.get_all_trials(study, deepcopy=False)
+            if study is None:
+                continue
+            # What was confirmed before an extended search chose something else counts no more.
+            start = storage.get_study_user_attrs(study).get("counts from", 0)
+            trials = storage.get_all_trials(study, deepcopy=False)[start:]
             yield from ((variant["name"], phase, trial) for trial in trials)
 
 

@@ -163,6 +163,7 @@ def facts(run: Run) -> dict[str, str]:
         "Data": _data(space.get("data")),
         "Search": f"{plan['trials']} trials per variant, {plan.get('epochs', '?')} epochs each",
         "Confirmation": f"{plan['seeds']} seeds per contender",
+        "Extended": "; ".join(map(_extension, plan.get("extensions") or [])),
         "Sampler": _settings(plan.get("sampler")),
         "Scheduler": _settings(plan.get("scheduler")),
         "Seed": plan.get("seed"),
@@ -235,6 +236,12 @@ def _settings(part: Any) -> str | None:
 def _seeds(run: Run) -> list[int]:
     confirm = run.trials[run.trials["phase"] == "confirm"]
     return sorted({int(seed) for seed in confirm["seed"]})
+
+
+def _extension(told: dict[str, Any]) -> str:
+    """What an extended sweep had decided before."""
+    until = str(told["until"]).replace("T", " ").replace("+00:00", " UTC")
+    return f"{told['trials']} trials per variant and {told['seeds']} seeds until {until}"
 
 
 def _slots(plan: dict[str, Any]) -> str:

@@ -16,6 +16,9 @@ from optuna.trial import FrozenTrial, TrialState
 from .scheduling import Halving
 from .trial import Failure, Trial
 
+START = "counts from"
+"""The study attribute that keeps `Book.start`; a report leaves out what is before it."""
+
 
 class Book:
     """A study of one variant and phase.
@@ -28,11 +31,14 @@ class Book:
     Attributes:
         counts: how many trials are in each state.
         best: value and number of the best complete trial by the first objective, if there is one.
+        start: of a confirmation, its first trial that counts. Those before it confirmed a choice
+            that an extended search has replaced.
     """
 
     def __init__(self, study: optuna.Study, storage: BaseStorage, scheduler: Halving) -> None:
         self.study, self.scheduler, self._storage = study, scheduler, storage
         self._identity = storage.get_study_id_from_name(study.study_name)
+        self.start = int(study.user_attrs.get(START, 0))
         trials = study.get_trials(deepcopy=False)
         self._states = {trial.number: trial.state for trial in trials}
         # Every state has its place from the start, so that another thread can always read.
@@ -85,6 +91,16 @@ class Book:
         sign = 1 if self.study.directions[0] is StudyDirection.MAXIMIZE else -1
         if self.best is None or (sign * value, -number) > (sign * self.best[0], -self.best[1]):
             self.best = value, number
+
+    def restart(self) -> None:
+        """What is confirmed from here on is another choice; whatever waits will not be needed."""
+        for number in sorted(self._waiting):
+            told = outcome(Failure(reason="stopped", message="the search was extended"))
+            self._storage.set_trial_user_attr(self.identity(number), "outcome", told)
+            self._storage.set_trial_state_values(self.identity(number), TrialState.FAIL)
+            self.move(number, TrialState.FAIL)
+        self.start = len(self)
+        self.study.set_user_attr(START, self.start)
 
     def numbers(self, wanted: TrialState) -> list[int]:
         """The trials in a state."""

@@ -46,7 +46,14 @@ from .command import (
     told,
     use_data,
 )
-from .plan import BadInput, Plan, forget_run_directory, make_run_directory, resume_command
+from .plan import (
+    BadInput,
+    Plan,
+    check_unchanged,
+    forget_run_directory,
+    make_run_directory,
+    resume_command,
+)
 
 if TYPE_CHECKING:
     from ..spaces import Loaded
@@ -146,6 +153,36 @@ def resume(run: RunFolder, address: Address = None) -> None:
         check_address(address)
     use_data(Path(plan.data) if plan.data else None)
     _run(run, plan, planned_space(plan), address)
+
+
+@app.command()
+def extend(
+    run: RunFolder,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Search trials per variant, in all.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Seeds to confirm with, in all.")] = None,
+    budgets: Annotated[
+        list[str] | None,
+        typer.Option("--budget", metavar="METRIC=NUMBER", help="The most, in all."),
+    ] = None,
+    address: Address = None,
+) -> None:
+    """Add trials or seeds to a sweep; confirm again only where the choice has changed."""
+    most = budget(budgets)
+    plan = Plan.load(run)
+    use_data(Path(plan.data) if plan.data else None)
+    loaded = planned_space(plan)
+    from .extension import Extension
+    from .extension import extend as extended
+    from .launch import check_address, quiet_optuna
+
+    check_unchanged(plan, loaded.space)
+    if address:
+        check_address(address)
+    with quiet_optuna():
+        plan = extended(run, Extension(trials=trials, seeds=seeds, budget=most))
+    _run(run, plan, loaded, address)
 
 
 @app.command()

@@ -147,7 +147,14 @@ class Ledger:
             return self.made(variant, phase)
         if phase == "confirm" and self.searched(variant) and self.best_value(variant) is None:
             return 0
-        return self.plan.planned(variant, phase)
+        return self.start(variant, phase) + self.plan.planned(variant, phase)
+
+    def start(self, variant: str, phase: Phase) -> int:
+        """How many trials of a phase no longer count: they confirmed what was chosen earlier."""
+        book = self._books.get((variant, phase))
+        if book is None or phase == "search":
+            return 0
+        return len(book) if self.searched(variant) and self._outdated(variant) else book.start
 
     def spent(self, variant: str, metric: str) -> float:
         """The sum of a budget's metric over a variant's search so far."""
@@ -242,7 +249,10 @@ class Ledger:
                 failure where there are none, which is then the end of its trials.
         """
         book = self._books[variant, "confirm"]
-        for index, (number, control, seed) in enumerate(self.plan.confirm_trials(variant)):
+        if self._outdated(variant):
+            book.restart()
+        planned = self.plan.confirm_trials(variant)
+        for index, (number, control, seed) in enumerate(planned, start=book.start):
             if index < len(book):
                 continue  # already there before an interruption
             given = params[control]
@@ -262,10 +272,17 @@ class Ledger:
             book.study.add_trial(create_trial(state=state, user_attrs=attributes))
             book.move(index, state)
 
+    def _outdated(self, variant: str) -> bool:
+        """Whether what is confirmed is no longer the best, after an extended search."""
+        book, best = self._books[variant, "confirm"], self._books[variant, "search"].best
+        if not self.plan.extensions or best is None or book.start >= len(book):
+            return False
+        # A confirmation's first trial is of the variant itself.
+        return bool(book[book.start].user_attrs["trial"]["params"] != self.best_params(variant))
+
     def next_confirm(self, variant: str) -> int:
         """The run-wide number of the confirm trial that `take` would start."""
-        index = self._books[variant, "confirm"].next_index
-        return self.plan.confirm_trials(variant)[index][0]
+        return int(self._books[variant, "confirm"].next_attributes["trial"]["number"])
 
     def take(self, variant: str) -> Trial:
         """Starts the first confirm trial of a variant that waits."""

@@ -15,10 +15,31 @@ if TYPE_CHECKING:
 FORMAT = 1
 CONFIRM_SEEDS = 1_000_000
 """Search seeds count up from the plan's seed, confirm seeds from this far above: never the same."""
+EXTENDABLE = ("trials", "seeds", "searches", "budget")
+"""The decisions that an extension may raise. All others hold for the life of a run."""
 
 
 class BadInput(ValueError):
     """What was asked for cannot be done; the message says the rule, what was seen and a way out."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A plan between two extensions. Its new trials are numbered after those of earlier stages.
+
+    Attributes:
+        first: number of its first search trial.
+        earlier: search trials per variant before it.
+        trials: search trials per variant, with those before it.
+        seeds: for each contender.
+        confirms: number of its first confirm trial.
+    """
+
+    first: int
+    earlier: int
+    trials: int
+    seeds: int
+    confirms: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +74,8 @@ class Plan:
         budget: the most that the search may cost, by metric; the variants share it equally.
         batch: of a deterministic sweep, how many trials of a variant hear of the same earlier ones;
             0 where each hears of all that have ended.
+        extensions: the decisions that held before each extension, oldest first: `EXTENDABLE`, and
+            when and with which command they were replaced.
     """
 
     name: str
@@ -79,6 +102,7 @@ class Plan:
     trial_timeout: float | None = None
     budget: dict[str, float] = field(default_factory=dict)
     batch: int = 0
+    extensions: list[dict[str, Any]] = field(default_factory=list)
     resources: dict[str, float] = field(default_factory=dict)
     checkpoints: str | None = None
     format: int = FORMAT
@@ -123,17 +147,35 @@ class Plan:
 
     def search_number(self, variant: str, index: int) -> int:
         """The run-wide number of a variant's search trial: the variants take turns."""
-        return index * len(self.variants) + self.variants.index(variant)
+        stage = next(stage for stage in self.stages() if index < stage.trials)
+        place = self.variants.index(variant)
+        return stage.first + (index - stage.earlier) * len(self.variants) + place
 
     def searching(self, number: int) -> str | None:
         """The variant whose search trial has this number; None of a confirm trial."""
-        count = len(self.variants)
-        return self.variants[number % count] if number < self.trials * count else None
+        stage = next(stage for stage in reversed(self.stages()) if stage.first <= number)
+        return (
+            self.variants[(number - stage.first) % len(self.variants)]
+            if number < stage.confirms
+            else None
+        )
+
+    def stages(self) -> list[Stage]:
+        """The plan as it was first, and after each extension."""
+        found: list[Stage] = []
+        for told in (*self.extensions, {"trials": self.trials, "seeds": self.seeds}):
+            first = found[-1].confirms + found[-1].seeds * len(self.contenders()) if found else 0
+            earlier = found[-1].trials if found else 0
+            searches = (told["trials"] - earlier) * len(self.variants)
+            found.append(Stage(first, earlier, told["trials"], told["seeds"], first + searches))
+        return found
 
     def confirm_trials(self, variant: str) -> list[tuple[int, str | None, int]]:
-        """Number, control, seed of a variant's confirm trials; all contenders share the seeds."""
-        contenders = self.contenders()
-        start = self.trials * len(self.variants)
+        """Number, control, seed of a variant's confirm trials; all contenders share the seeds.
+
+        The numbers are of the last stage of the plan.
+        """
+        contenders, start = self.contenders(), self.stages()[-1].confirms
         return [
             (start + i * len(contenders) + place, control, self.seed + CONFIRM_SEEDS + i)
             for i in range(self.seeds)

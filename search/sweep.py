@@ -60,6 +60,7 @@ class Sweep:
     ) -> None:
         self.plan, self.space, self.ledger = plan, space, ledger
         self.live: dict[int, _Live] = {}
+        self._planned: set[str] = set()  # whose confirmation is written down
         self.slots = plan.concurrency or 0
         self._stopping = stopping or (lambda: False)
         self._clock = clock
@@ -165,7 +166,8 @@ class Sweep:
     def _next_confirm(self) -> Trial | None:
         ledger, ready = self.ledger, [v for v in self.plan.variants if self.ledger.searched(v)]
         for name in ready:
-            if ledger.made(name, "confirm") < ledger.planned(name, "confirm"):
+            if name not in self._planned and ledger.planned(name, "confirm"):
+                self._planned.add(name)
                 ledger.plan_confirmation(name, self._contenders(name))
         waiting = [name for name in ready if ledger.waiting(name, "confirm")]
         # All contenders of a seed before the next seed: what stops early is paired all the same.
@@ -173,7 +175,10 @@ class Sweep:
 
     def _next_alone(self) -> tuple[str, Phase] | None:
         """Where a trial waits that must run alone; everything else waits for it."""
-        places = [(name, phase) for name in self.plan.variants for phase in PHASES]
+        searched = self.ledger.searched  # what waits from before an extension may not be needed
+        places = [
+            (n, p) for n in self.plan.variants for p in PHASES if p == "search" or searched(n)
+        ]
         return next((place for place in places if self.ledger.next_alone(*place)), None)
 
     def _begin(self, name: str, phase: Phase) -> Trial:

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, cast, get_args
 
 Phase = Literal["search", "confirm"]
 PHASES: tuple[Phase, Phase] = ("search", "confirm")
-Reason = Literal["diverged", "oom", "timeout", "lost", "exception"]
+Reason = Literal["diverged", "oom", "timeout", "lost", "exception", "stopped"]
 
 RETRIES: dict[Reason, int] = {"oom": 1, "lost": 2}
 """How often a trial is tried again that ended so: out of memory alone, lost on another machine."""

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from .arena import arena
-from .classification import Classification
-from .sources import PARTS, Part, data_folder, ranks, sha256
-from .tokens import TokenSplit, TokenTask
+from .labelled import Labelled, LabelledTokens
+from .sources import Part, data_folder, ranks
 
 Level = Literal["easy", "medium", "hard"]
 FOLDERS: dict[Level, str] = {
@@ -30,7 +28,7 @@ Listed = tuple[tuple[Path, ...], NDArray[np.uint8]]
 """Files of images and what they show."""
 
 
-class Pathfinder(Classification, TokenTask):
+class Pathfinder(LabelledTokens):
     """Two classes, two paths and one; a token is a pixel of 256 grey levels, row by row.
 
     From `pathfinder32` (64, 128, 256) of the Long Range Arena's release: PNG files in `imgs`, and
@@ -70,40 +68,16 @@ class Pathfinder(Classification, TokenTask):
             )
         if shrunk is not None and (shrunk < 1 or side % shrunk):
             raise ValueError(f"shrunk must divide side={side}, got {shrunk}")
-        if samples is not None and samples < self.output_size:
-            raise ValueError(f"samples must be at least one of each class, got {samples}")
+        super().__init__(samples)
         self.level: Level = level
-        self.side, self.shrunk, self.samples = side, shrunk or side, samples
+        self.side, self.shrunk = side, shrunk or side
         self.length = self.shrunk**2
         self.name = f"pathfinder-{level}-{self.shrunk}x{self.shrunk}"
 
-    @property
-    def data(self) -> dict[str, str | int]:
-        """Source, sizes, and the sha256 of pixels and classes as they are used, a byte each."""
-        parts = {part: self._chosen(part) for part in PARTS}
-        return {
-            "name": f"{self.name}: pathfinder{self.side}/{FOLDERS[self.level]}",
-            **{part: len(labels) for part, (_, labels) in parts.items()},
-            "sha256": sha256(*(array for pair in parts.values() for array in pair)),
-        }
+    def _source_name(self) -> str:
+        return f"pathfinder{self.side}/{FOLDERS[self.level]}"
 
-    def train(self) -> TokenSplit:
-        """Eight tenths of the images."""
-        return self._split("train")
-
-    def validation(self) -> TokenSplit:
-        """A tenth."""
-        return self._split("validation")
-
-    def test(self) -> TokenSplit:
-        """The last tenth."""
-        return self._split("test")
-
-    def _split(self, part: Part) -> TokenSplit:
-        pixels, labels = self._chosen(part)
-        return TokenSplit(torch.from_numpy(pixels), torch.from_numpy(labels).long())
-
-    def _chosen(self, part: Part) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def _labelled(self, part: Part) -> Labelled:
         """Pixels (N, T) and labels (N,): the first of each class, then the second, and so on."""
         files, labels = _listed(data_folder(), self.side, self.level)
         place = ranks(labels)

@@ -9,13 +9,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from .arena import arena
-from .classification import Classification
-from .sources import PARTS, Part, data_folder, ranks, sha256
-from .tokens import TokenSplit, TokenTask, byte_tokens
+from .labelled import Labelled, LabelledTokens
+from .sources import Part, data_folder, ranks
+from .tokens import byte_tokens
 
 FOLDER = "tsv_data"
 FILES: dict[Part, str] = {
@@ -25,11 +23,8 @@ FILES: dict[Part, str] = {
 }
 _COLUMNS = 5  # label, two numbers of papers, two texts
 
-Pairs = tuple[NDArray[np.int16], NDArray[np.uint8]]
-"""Tokens (N, 2, T) and labels (N,)."""
 
-
-class Retrieval(Classification, TokenTask):
+class Retrieval(LabelledTokens):
     """Two classes, no and yes, of two texts, (2, T); a token is a byte plus 1, and 0 fills up.
 
     From `tsv_data/new_aan_pairs.{train,eval,test}.tsv` of the Long Range Arena's release: on each
@@ -53,43 +48,20 @@ class Retrieval(Classification, TokenTask):
     def __init__(self, length: int = 4000, *, samples: int | None = None) -> None:
         if length < 1:
             raise ValueError(f"length must be at least 1 byte, got {length}")
-        if samples is not None and samples < self.output_size:
-            raise ValueError(f"samples must be at least one of each class, got {samples}")
-        self.length, self.samples = length, samples
+        super().__init__(samples)
+        self.length = length
         self.name = f"retrieval-{length}"
 
-    @property
-    def data(self) -> dict[str, str | int]:
-        """Source, sizes, and the sha256 of tokens, two bytes each, and labels as they are used."""
-        parts = {part: self._pairs(part) for part in PARTS}
-        return {
-            "name": f"{self.name}: ACL Anthology Network",
-            **{part: len(labels) for part, (_, labels) in parts.items()},
-            "sha256": sha256(*(array for pair in parts.values() for array in pair)),
-        }
-
-    def train(self) -> TokenSplit:
-        """Pairs to learn from."""
-        return self._split("train")
-
-    def validation(self) -> TokenSplit:
-        """The official pairs to validate on."""
-        return self._split("validation")
-
-    def test(self) -> TokenSplit:
-        """The official test pairs."""
-        return self._split("test")
-
-    def _split(self, part: Part) -> TokenSplit:
-        tokens, labels = self._pairs(part)
-        return TokenSplit(torch.from_numpy(tokens), torch.from_numpy(labels).long())
-
-    def _pairs(self, part: Part) -> Pairs:
+    def _labelled(self, part: Part) -> Labelled:
         return _pairs(data_folder(), part, self.length, self.samples)
+
+    def _source_name(self) -> str:
+        return "ACL Anthology Network"
 
 
 @cache
-def _pairs(folder: Path | None, part: Part, length: int, samples: int | None) -> Pairs:
+def _pairs(folder: Path | None, part: Part, length: int, samples: int | None) -> Labelled:
+    """Tokens (N, 2, T), and labels, in turns."""
     path = arena(folder, FOLDER) / FILES[part]
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there; unpack the Long Range Arena once more")

@@ -14,12 +14,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from .classification import Classification
-from .sources import PARTS, VARIABLE, Part, data_folder, ranks, sha256
-from .tokens import TokenSplit, TokenTask, byte_tokens
+from .labelled import Labelled, LabelledTokens
+from .sources import VARIABLE, Part, data_folder, ranks
+from .tokens import byte_tokens
 
 FOLDER = "aclImdb"
 LABELS = {"neg": 0, "pos": 1}
@@ -33,7 +32,7 @@ class Source:
     parts: dict[Part, tuple[list[bytes], NDArray[np.uint8]]]
 
 
-class Reviews(Classification, TokenTask):
+class Reviews(LabelledTokens):
     """Two classes, for and against; a token is a byte of UTF-8 plus 1, and 0 fills up the end.
 
     The reviews are the first of these that are there, and `data` says which:
@@ -61,38 +60,14 @@ class Reviews(Classification, TokenTask):
     def __init__(self, length: int = 1000, *, samples: int | None = None) -> None:
         if length < 1:
             raise ValueError(f"length must be at least 1 byte, got {length}")
-        if samples is not None and samples < self.output_size:
-            raise ValueError(f"samples must be at least one of each class, got {samples}")
-        self.length, self.samples = length, samples
+        super().__init__(samples)
+        self.length = length
         self.name = f"reviews-{length}"
 
-    @property
-    def data(self) -> dict[str, str | int]:
-        """Source, sizes, and the sha256 of tokens, two bytes each, and labels as they are used."""
-        parts = {part: self._chosen(part) for part in PARTS}
-        return {
-            "name": f"{self.name}: {_source(data_folder()).name}",
-            **{part: len(labels) for part, (_, labels) in parts.items()},
-            "sha256": sha256(*(array for pair in parts.values() for array in pair)),
-        }
+    def _source_name(self) -> str:
+        return _source(data_folder()).name
 
-    def train(self) -> TokenSplit:
-        """Reviews to learn from."""
-        return self._split("train")
-
-    def validation(self) -> TokenSplit:
-        """Reviews of the training set that are held out."""
-        return self._split("validation")
-
-    def test(self) -> TokenSplit:
-        """The official test reviews, where they are there."""
-        return self._split("test")
-
-    def _split(self, part: Part) -> TokenSplit:
-        tokens, labels = self._chosen(part)
-        return TokenSplit(torch.from_numpy(tokens), torch.from_numpy(labels).long())
-
-    def _chosen(self, part: Part) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
+    def _labelled(self, part: Part) -> Labelled:
         """Tokens (N, T) and labels (N,): the first of each class, then the second, and so on."""
         reviews, labels = _source(data_folder()).parts[part]
         first = np.lexsort((labels, ranks(labels)))[: self.samples]
