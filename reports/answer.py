@@ -305,13 +305,28 @@ def _rest(scene: _Scene, variant: str, control: str, override: dict[str, Any]) -
     if verdict == UNDECIDED:
         return []
     own = scene.run.variant(variant).get("parameters") or {}
-    left = [] if "described" in own else [p for p in own if p not in override]
+    untold = "described" in own or "described" in override  # which parameters a function sets
+    left = [] if untold else [p for p in own if p not in override]
     rest = f"the rest of {variant}" + (f" ({listing(left)})" if left else "")
     if verdict == WORSE:
         return [f"The control itself is worse than {base}, gain {scene.gain(name, base)}."]
     return [
         f"The control itself beats {base}, gain {scene.gain(name, base)}: "
-        f"this part comes from {rest}."
+        f"this part comes from {rest}.",
+        *_corrected_apart(scene, variant, name),
+    ]
+
+
+def _corrected_apart(scene: _Scene, variant: str, control: str) -> list[str]:
+    """Why a control is called better and its variant is not, where only Holm stands between."""
+    base = scene.run.baseline
+    own, its = scene.differences[variant, base], scene.differences[control, base]
+    if own["verdict"] != UNDECIDED or own["lost"] or not own["p"] < ALPHA:
+        return []
+    return [
+        f"Only Holm's correction, for {plural(int(its['compared']), 'control')} and "
+        f"{plural(int(own['compared']), 'variant')}, makes it better and leaves {variant} open: "
+        f"before it p is {its['p']:.3f} and {own['p']:.3f}."
     ]
 
 

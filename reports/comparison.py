@@ -76,9 +76,10 @@ def contenders(run: Run) -> pd.DataFrame:
 
     Columns: `contender, variant, control`; `seeds` that finished, of `planned`; `test, low, high`:
     mean test metric and its 95% interval; `rank` by it, 1 is best; `validation`: mean at the last
-    epoch; `n_parameters`; `seconds_per_epoch`: median; `cost`: mean of the space's second metric;
-    `epochs_to_baseline`: the first epoch at which the mean validation curve is as good as the
-    baseline's best, missing when it never is.
+    epoch; `n_parameters`; `seconds_per_epoch`: median; `cost`: mean of the space's second metric,
+    and `cost_<part>` of its parts, of evaluations forward, say; `epochs_to_baseline`: the first
+    epoch at which the mean validation curve is as good as the baseline's best, missing when it
+    never is.
     """
     trials, reached = confirmed(run), epochs_to_baseline(run)
     rows = [_contender(run, trials, v, c) for v, c in run.contenders]
@@ -107,7 +108,18 @@ def _contender(run: Run, trials: pd.DataFrame, variant: str, control: str | None
         "n_parameters": _column(own, "metric.n_parameters").median(),
         "seconds_per_epoch": _column(curves, "seconds").median(),
         "cost": _column(own, f"metric.{run.cost}").mean(),
+        **{
+            f"cost_{part}": _column(own, f"metric.{run.cost}_{part}").mean()
+            for part in cost_parts(run)
+        },
     }
+
+
+def cost_parts(run: Run) -> list[str]:
+    """What the second metric is told in: `forward` and `backward` of nfe."""
+    prefix = f"metric.{run.cost}_"
+    names = [str(name) for name in run.trials if run.cost]
+    return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
 
 
 def _column(frame: pd.DataFrame, name: str) -> pd.Series[float]:

@@ -126,6 +126,22 @@ def at_chance(run: Run) -> list[str]:
     ]
 
 
+def no_better_than_linear(run: Run) -> list[str]:
+    """Contenders that a linear predictor does as well as, where the task knows one."""
+    linear = run.space.get("linear")
+    if linear is None:
+        return []
+    table = compare.contenders(run)
+    behind = table[run.sign * (table["validation"] - float(linear)) <= 0]
+    if behind.empty:
+        return []
+    told = listing([f"{row['contender']} {plain(row['validation'])}" for row in rows(behind)])
+    return [
+        f"A linear predictor of the same inputs reaches a {titled(run.validation)} of "
+        f"{plain(float(linear))}; not better than that: {told}."
+    ]
+
+
 def data_subset(run: Run) -> list[str]:
     """Only a part of the published data was used."""
     data, whole = run.space.get("data") or {}, run.space.get("whole")
@@ -292,6 +308,7 @@ CHECKS: tuple[Callable[[Run], list[str]], ...] = (
     lost_seeds,
     few_seeds,
     at_chance,
+    no_better_than_linear,
     data_subset,
     validation_gap,
     failing_region,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +48,7 @@ def results(run: Run) -> Table:
         titled(run.validation): [number(r["validation"], digits) for r in found],
         "parameters": [number(r["n_parameters"], 0) for r in found],
         "time per epoch": [seconds(r["seconds_per_epoch"]) for r in found],
-        titled(run.cost) or "cost": [significant(r["cost"]) for r in found],
+        _cost_title(run): [_cost(r, compare.cost_parts(run)) for r in found],
         "epochs to baseline's best": [_whole(r["epochs_to_baseline"]) for r in found],
     }
     return table(columns, ("contender",))
@@ -161,9 +163,11 @@ def facts(run: Run) -> dict[str, str]:
         "Made": str(plan.get("created") or "").replace("T", " ").replace("+00:00", " UTC"),
         "Space": _joined(space.get("reference"), f"sha256 {str(space.get('digest'))[:12]}"),
         "Data": _data(space.get("data")),
+        "Linear predictor": _linear(run),
         "Search": f"{plan['trials']} trials per variant, {plan.get('epochs', '?')} epochs each",
         "Confirmation": f"{plan['seeds']} seeds per contender",
         "Extended": "; ".join(map(_extension, plan.get("extensions") or [])),
+        "Known from earlier runs": "; ".join(map(_known, plan.get("imported") or [])),
         "Sampler": _settings(plan.get("sampler")),
         "Scheduler": _settings(plan.get("scheduler")),
         "Seed": plan.get("seed"),
@@ -202,6 +206,18 @@ def _range(spec: Any) -> str:
     return str(spec)
 
 
+def _cost_title(run: Run) -> str:
+    parts = " + ".join(compare.cost_parts(run))
+    return f"{titled(run.cost)} ({parts})" if parts else titled(run.cost) or "cost"
+
+
+def _cost(row: dict[str, Any], parts: list[str]) -> str:
+    """The second metric with its parts: 70.2 (28.1 + 42.1)."""
+    told = " + ".join(significant(row[f"cost_{part}"]) for part in parts)
+    whole = significant(row["cost"])
+    return f"{whole} ({told})" if told and math.isfinite(row["cost"]) else whole
+
+
 def _digits(run: Run) -> int:
     return metric_digits(compare.contenders(run), compare.differences(run))
 
@@ -226,6 +242,11 @@ def _data(data: dict[str, Any] | None) -> str | None:
     return _joined(data.get("name"), *splits, digest)
 
 
+def _linear(run: Run) -> str | None:
+    reached = run.space.get("linear")
+    return None if reached is None else f"{titled(run.validation)} {plain(float(reached))}"
+
+
 def _settings(part: Any) -> str | None:
     if not isinstance(part, dict):
         return None if part is None else str(part)
@@ -242,6 +263,13 @@ def _extension(told: dict[str, Any]) -> str:
     """What an extended sweep had decided before."""
     until = str(told["until"]).replace("T", " ").replace("+00:00", " UTC")
     return f"{told['trials']} trials per variant and {told['seeds']} seeds until {until}"
+
+
+def _known(run: dict[str, Any]) -> str:
+    """What the sampler knew of an earlier run before the first trial."""
+    known = Counter(trial["variant"] for trial in run["trials"])
+    counts = ", ".join(f"{known[name]} of {n} of {name}" for name, n in run["complete"].items())
+    return f"{run['run']}: {counts}, beside the budget"
 
 
 def _slots(plan: dict[str, Any]) -> str:

@@ -318,6 +318,7 @@ class Space:
             "question": self.question,
             "scale": self.scale,
             "chance": task.chance if task else None,
+            "linear": task.linear() if task else None,
             "whole": task.whole if task else None,
             "published": [asdict(r) for r in self.published if r.evidence != "recalled"],
             "digest": hashlib.sha256(canonical).hexdigest(),

@@ -154,6 +154,10 @@ class Task(ABC):
     def metrics(self, prediction: Tensor, target: Tensor) -> dict[str, float]:
         """`loss` and every metric of a whole split, as `condensed`; `self.metric` is among them."""
 
+    def linear(self) -> float | None:
+        """What a linear predictor reaches of `metric` on validation data, if that is known."""
+        return None
+
     def generated(self, network: Module) -> dict[str, float]:
         """Metrics of what a trained network makes by itself of test data: none, unless a task can.
 

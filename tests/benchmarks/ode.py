@@ -2,10 +2,10 @@
 
     python tests/benchmarks/ode.py
 
-The contenders take turns, so that a busy moment of the machine hits all of them, and medians are
-compared. The dynamics are those of the paper's network for nested spheres, of nearly equal size
-(section 2.3), on one batch at the same tolerance, with the adjoint method and directly. The target
-of the block is an overhead of at most 5% over torchdiffeq (issue 4).
+The contenders take turns, so that a busy moment of the machine hits all of them, and medians of the
+processor's time are compared. The dynamics are those of the paper's network for nested spheres, of
+nearly equal size (section 2.3), on one batch at the same tolerance, with the adjoint method and
+directly. The target of the block is an overhead of at most 5% over torchdiffeq (issue 4).
 """
 
 import argparse
@@ -37,15 +37,15 @@ Run = Callable[[], Any]
 
 
 def interleaved(runs: dict[str, Run], repeats: int) -> dict[str, list[float]]:
-    """Name -> seconds of every repeat; the first round only warms up, and the order turns."""
+    """Name -> processor seconds per repeat; the first round only warms up, and the order turns."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     names = list(runs)
     for repeat in range(repeats + 1):
         for name in names[repeat % len(names) :] + names[: repeat % len(names)]:
-            start = time.perf_counter()
+            start = time.process_time()
             runs[name]()
             if repeat:
-                times[name].append(time.perf_counter() - start)
+                times[name].append(time.process_time() - start)
     return times
 
 

@@ -18,6 +18,7 @@ from momentune.models import (
     Vibration,
     digits_image,
 )
+from momentune.models.tasks.forecasting import Forecasting
 from momentune.models.tasks.oscillators import SYSTEMS, _drawn, solution
 
 TASKS = [NestedSpheres(), Oscillators(train=16, held_out=8), digits_image()]
@@ -60,6 +61,23 @@ def test_a_constant_answer_reaches_chance():
     split = task.test()
     best = split.targets.mean().expand_as(split.targets)
     assert task.metrics(best, split.targets)["loss"] == pytest.approx(task.chance)
+
+
+class Linear(Forecasting):
+    """Answers are a matrix times the inputs, and noise; nobody may ask for test data."""
+
+    name, input_size, output_size, horizon, data = "linear", 2, 1, 2, {}
+
+    def _series(self, part):
+        draw = np.random.RandomState({"train": 1, "validation": 2}[part])
+        inputs = draw.randn(400, 5, 2)
+        matrix = np.random.RandomState(0).randn(10, 5)
+        answers = inputs.reshape(400, 10) @ matrix + 0.1 * draw.randn(400, 5)
+        return inputs.astype(np.float32), answers[..., None].astype(np.float32)
+
+
+def test_the_linear_predictor_leaves_only_the_noise_of_what_is_linear():
+    assert Linear().linear() == pytest.approx(0.01, rel=0.15)
 
 
 # Oscillators

@@ -261,7 +261,7 @@ def test_an_unfinished_sweep_says_how_far_it_is(writer: Any) -> None:
 def test_a_finished_sweep_has_nothing_to_add(finished: Path) -> None:
     run = load_run(finished)
     assert answer(run).status == ""
-    assert concerns(run) == []
+    assert [told.split(" were")[0] for told in concerns(run)] == ["Function evaluations, forward"]
 
 
 def test_a_baseline_alone_is_told_alone(writer: Any) -> None:
@@ -355,6 +355,30 @@ def test_an_open_question_says_how_many_seeds_would_settle_it(writer: Any) -> No
 
 def test_a_verdict_asks_for_no_more_seeds(writer: Any) -> None:
     assert "would take about" not in settled(writer(), 0.020, 0.0)
+
+
+@pytest.mark.parametrize("noise", [1.0, 8.5])
+def test_a_control_that_only_the_correction_sets_apart_is_explained(
+    writer: Any, momentum: Any, noise: float
+) -> None:
+    """Two variants are compared, one control: p = 0.03 is too much for the first alone."""
+    other = {"name": "other", "baseline": False, "parameters": {}, "controls": {}}
+    made = writer(LSTM, momentum, other)
+    made.tested("other", shifted(0.0, 10.0))
+    said = settled(made, 0.020, 0.020, noise)
+    explained = (
+        "Only Holm's correction, for 1 control and 2 variants, makes it better and leaves "
+        "momentum_lstm open: before it p is 0.029 and 0.029."
+    )
+    assert (explained in said) == (noise == 8.5)
+    assert "The control itself beats lstm" in said
+
+
+def test_what_a_function_switches_off_is_not_named_as_the_rest(writer: Any, momentum: Any) -> None:
+    controls = {"no_momentum": {"described": "Momentum stays where it starts."}}
+    made = writer(LSTM, {**momentum, "controls": controls})
+    said = settled(made, 0.030, 0.010)
+    assert "this part comes from the rest of momentum_lstm." in said
 
 
 def test_the_second_metric_is_part_of_the_cost(writer: Any) -> None:

@@ -19,6 +19,7 @@ from momentune.reports import (
     load_run,
 )
 from momentune.reports.comparison import progress
+from momentune.reports.tables import results
 
 BASE = [0.90, 0.91, 0.92, 0.93, 0.94]
 
@@ -48,6 +49,19 @@ def test_a_contenders_row_by_hand(writer: Any) -> None:
     assert (row["seeds"], row["planned"], row["n_parameters"]) == (3, 3, 100)
     assert row["seconds_per_epoch"] == pytest.approx(0.21)
     assert row["epochs_to_baseline"] == 3
+
+
+def test_the_second_metric_is_told_with_its_parts(writer: Any) -> None:
+    made = writer(space_cost="nfe", seeds=2)
+    for seed, (forward, backward) in enumerate([(20.0, 30.0), (22.0, 34.0)], start=100):
+        number = made.trial("lstm", "confirm", seed=seed, curve=[0.9], test=0.9)
+        made.report(number, 2, nfe=forward + backward, nfe_forward=forward, nfe_backward=backward)
+    run = load_run(made.path)
+    row = contenders(run).set_index("contender").loc["lstm"]
+    assert (row["cost"], row["cost_forward"], row["cost_backward"]) == (53.0, 21.0, 32.0)
+    shown = results(run)
+    first = dict(zip(shown.headers, shown.rows[0], strict=True))
+    assert first["function evaluations (forward + backward)"] == "53 (21 + 32)"
 
 
 @pytest.mark.parametrize(("shift", "epoch"), [(0.03, 1), (0.02, 2), (0.0, 3), (-0.01, pd.NA)])

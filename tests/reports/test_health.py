@@ -169,6 +169,16 @@ def test_a_constant_guess_is_no_better_than_guessing(writer: Any, tests: list[fl
     assert told[0].endswith("of 0.1: lstm 0.1. It may not have been trained.")
 
 
+@pytest.mark.parametrize(("linear", "told"), [(0.5, "lstm 0.105"), (0.05, ""), (None, "")])
+def test_no_better_than_a_linear_predictor(writer: Any, linear: float | None, told: str) -> None:
+    """Validation against validation: the writer's is 0.005 above the test values."""
+    made = writer(space_linear=linear)
+    made.tested("lstm", [0.09, 0.10, 0.11])
+    made.tested("momentum_lstm", [0.90, 0.91, 0.92])
+    sentences = found(made, "linear predictor of the same inputs")
+    assert [s.split("that: ")[1] for s in sentences] == ([f"{told}."] if told else [])
+
+
 @pytest.mark.parametrize(("whole", "told"), [(70_000, 1), (1797, 0), (None, 0)])
 def test_a_part_of_the_data(writer: Any, whole: int | None, told: int) -> None:
     """The plan's data has 1,797 samples in its three splits."""

@@ -1,13 +1,14 @@
 import json
 import pickle
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import optuna
 import pytest
 import torch
 
-from momentune.models import Digits, largest_drive
+from momentune.models import Digits, Oscillators, largest_drive
 from momentune.spaces import Choice, Float, Published, Space, Variant, catalogued
 
 
@@ -87,6 +88,13 @@ def test_grids_and_costs_decide_and_words_do_not(change, decides):
     changed = replace(space, **change).to_json()
     assert (changed["digest"] != space.to_json()["digest"]) is decides
     json.dumps(changed)
+
+
+def test_plan_json_holds_what_a_linear_predictor_reaches_where_the_task_knows():
+    task = partial(Oscillators, train=64, held_out=32)
+    told = replace(catalogued("oscillators-ode"), task=task).to_json()
+    assert told["linear"] == task().linear() < told["chance"]
+    assert catalogued("digits-lstm").to_json()["linear"] is None
 
 
 def test_plan_json_holds_scale_chance_and_what_others_published():
