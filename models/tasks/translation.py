@@ -54,7 +54,8 @@ class Translation(TokenPrediction):
 
     1. `translation/train.src` and `translation/train.tgt` in the data folder, a sentence a line in
        UTF-8, the n-th line of one the translation of the n-th of the other; `validation` and `test`
-       likewise. Without these, of every twenty different pairs the nineteenth validates and the
+       likewise. Pairs are taken as they are given: those that training and test share count in
+       both. Without these, of every twenty different pairs the nineteenth validates and the
        twentieth tests;
     2. the names of 5,000 of the numbers below a million in English and in German, generated, their
        parts written apart: "forty two", "zwei und vierzig".
@@ -251,7 +252,9 @@ def _read(place: Path, part: Part) -> Pairs:
                 f"{path} is not there; {place} must have train.src and train.tgt, and both "
                 "validation and test likewise, or neither"
             )
-        sides.append(path.read_text("utf-8").splitlines())
+        # str.splitlines cuts at U+2028 and others, which stand inside of sentences.
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            sides.append([line.rstrip("\r\n") for line in lines])
     sources, targets = sides
     if len(sources) != len(targets) or not sources:
         raise ValueError(
