@@ -109,7 +109,7 @@ class Reversible(torch.autograd.Function):
     def forward(
         ctx: Any, net: MomentumResNet, x: Tensor, v: Tensor, *learned: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Keep the result, what autocast does, and the state of random numbers before each block."""
+        """Keep the result, what autocast does, and the random state before each block."""
         ctx.net, ctx.random, ctx.casts = net, [], _casts(x.device)
         for block in net.blocks:
             ctx.random.append(_random_state(x.device))
@@ -166,7 +166,9 @@ def _replay(
 def _casts(device: torch.device) -> Callable[[], AbstractContextManager[None]]:
     """What makes autocast do once more what it does now, on the processor and on the device."""
     kinds = filter(torch.amp.is_autocast_available, {"cpu", device.type})
-    now = [(kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)) for kind in kinds]
+    now = [
+        (kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)) for kind in kinds
+    ]
 
     @contextmanager
     def again() -> Iterator[None]:
