@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,6 +167,7 @@ def facts(run: Run) -> dict[str, str]:
         "Search": f"{plan['trials']} trials per variant, {plan.get('epochs', '?')} epochs each",
         "Confirmation": f"{plan['seeds']} seeds per contender",
         "Extended": "; ".join(map(_extension, plan.get("extensions") or [])),
+        "Known from earlier runs": "; ".join(map(_known, plan.get("imported") or [])),
         "Sampler": _settings(plan.get("sampler")),
         "Scheduler": _settings(plan.get("scheduler")),
         "Seed": plan.get("seed"),
@@ -261,6 +263,13 @@ def _extension(told: dict[str, Any]) -> str:
     """What an extended sweep had decided before."""
     until = str(told["until"]).replace("T", " ").replace("+00:00", " UTC")
     return f"{told['trials']} trials per variant and {told['seeds']} seeds until {until}"
+
+
+def _known(run: dict[str, Any]) -> str:
+    """What the sampler knew of an earlier run before the first trial."""
+    known = Counter(trial["variant"] for trial in run["trials"])
+    counts = ", ".join(f"{known[name]} of {n} of {name}" for name, n in run["complete"].items())
+    return f"{run['run']}: {counts}, beside the budget"
 
 
 def _slots(plan: dict[str, Any]) -> str:

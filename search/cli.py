@@ -24,6 +24,7 @@ from .command import (
     Checkpoints,
     Concurrency,
     Data,
+    Earlier,
     Epochs,
     Resources,
     RunFolder,
@@ -37,6 +38,7 @@ from .command import (
     app,
     budget,
     console,
+    known_trials,
     literal,
     load,
     needs_of,
@@ -92,6 +94,7 @@ def sweep(
     storage: Annotated[
         str | None, typer.Option(help="A database URL for the ledger instead of a file.")
     ] = None,
+    earlier: Earlier = None,
     data: Data = None,
     out: Annotated[
         Path | None, typer.Option(help="The run directory to make. [default: runs/SPACE-TIME]")
@@ -128,14 +131,17 @@ def sweep(
         address=address,
         resources=needs_of(needs),
         checkpoints=checkpoints,
+        earlier=earlier or (),
     )
-    plan = launch.make_plan(loaded, request)
+    with launch.quiet_optuna():
+        plan = launch.make_plan(loaded, request)
     folder = out or Path("runs") / f"{plan.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     make_run_directory(folder)
     plan.save(folder)
     going_on = resume_command(folder, address)
     told = f"running {plan.name} in {folder}; after any interruption: {going_on}"
-    console().print(told, highlight=False, soft_wrap=True)
+    for line in (told, *known_trials(plan)):
+        console().print(line, highlight=False, soft_wrap=True)
     try:
         _run(folder, plan, loaded, address)
     except BadInput:

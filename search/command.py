@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import Counter
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -83,6 +85,14 @@ Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs of a full traini
 Seeds = Annotated[int | None, typer.Option(min=1, help="Fresh seeds to confirm with.")]
 Concurrency = Annotated[
     int | None, typer.Option(min=1, help="Trials at a time; default: as many as fit.")
+]
+Earlier = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--from",
+        metavar="RUN",
+        help="An earlier run whose trials the sampler knows from the start, beside any budget.",
+    ),
 ]
 SpaceScale = Annotated[Scale, typer.Option("--scale", help="The question's size.")]
 
@@ -186,6 +196,18 @@ def _amounts(assignments: list[str] | None, rule: str) -> dict[str, float]:
         if not (name and 0 < most[name] < float("inf")):
             raise BadInput(rule.format(assignment))
     return most
+
+
+def known_trials(plan: Plan) -> Iterator[str]:
+    """What the sampler of a plan knows from earlier runs, a line for each."""
+    for run in plan.imported:
+        known = Counter(trial["variant"] for trial in run["trials"])
+        counts = ", ".join(f"{known[name]} of {n} of {name}" for name, n in run["complete"].items())
+        changed = (run["versions"], run["git"]) != (plan.versions, plan.git)
+        yield (
+            f"known from {run['run']}, beside any budget: {counts}; only those inside the space"
+            + ("; the code or a package has changed since" if changed else "")
+        )
 
 
 def literal(value: object) -> str:

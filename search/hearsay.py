@@ -9,14 +9,14 @@ violated constraint. The ledger keeps calling it what it is.
 from __future__ import annotations
 
 import copy
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any, cast
 
 from optuna import Study
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import BaseTrial, FrozenTrial, TrialState, create_trial
 
 TEACHING = ("oom", "diverged", "timeout", "exception")
 """The reasons that blame the configuration. A lost machine does not."""
@@ -28,10 +28,16 @@ class InformedSampler(BaseSampler):
     Args:
         sampler: whose.
         before: the trials from this number on are not heard of; None hears all.
+        known: trials of earlier runs, heard of before all others.
     """
 
-    def __init__(self, sampler: BaseSampler, before: int | None = None) -> None:
-        self._sampler, self._before = sampler, before
+    def __init__(
+        self,
+        sampler: BaseSampler,
+        before: int | None = None,
+        known: Sequence[FrozenTrial] = (),
+    ) -> None:
+        self._sampler, self._before, self._known = sampler, before, known
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -57,14 +63,14 @@ class InformedSampler(BaseSampler):
         return self._sampler.sample_independent(heard, trial, param_name, param_distribution)
 
     def _heard(self, study: Study) -> Study:
-        return cast(Study, _Heard(study, self._before))
+        return cast(Study, _Heard(study, self._before, self._known))
 
 
 class _Heard:
     """A study, with other trials."""
 
-    def __init__(self, study: Study, before: int | None) -> None:
-        self._study, self._before = study, before
+    def __init__(self, study: Study, before: int | None, known: Sequence[FrozenTrial]) -> None:
+        self._study, self._before, self._known = study, before, known
 
     def get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None
@@ -78,11 +84,40 @@ class _Heard:
         use_cache: bool = False,
     ) -> list[FrozenTrial]:
         trials = self._study.get_trials(deepcopy=False)[: self._before]
-        heard = learned(trials, self._study.directions)
+        heard = learned([*self._known, *trials], self._study.directions)
         return [trial for trial in heard if states is None or trial.state in states]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)
+
+
+def known(
+    imported: Iterable[dict[str, Any]],
+    variant: str,
+    suggest: Callable[[BaseTrial], dict[str, Any]],
+) -> list[FrozenTrial]:
+    """The trials of earlier runs that a variant's sampler hears of from the start.
+
+    Args:
+        imported: as the plan keeps them.
+        variant: whose.
+        suggest: draws all values of one of its trials: it knows the ranges.
+    """
+    told = [trial for run in imported for trial in run["trials"] if trial["variant"] == variant]
+    if not told:
+        return []
+    from ..spaces import repeated  # which takes seconds to import, and `status` needs none
+
+    pairs = [(trial, repeated(suggest, trial["params"])) for trial in told]
+    found = [
+        create_trial(value=trial["value"], params=own.params, distributions=own.distributions)
+        for trial, again in pairs
+        if again  # code that no digest sees may have changed since the plan was made
+        for _, own in [again]
+    ]
+    for age, trial in enumerate(reversed(found), start=1):
+        trial.number = -age  # older than all of this study's, whose numbers begin at 0
+    return found
 
 
 def learned(trials: list[FrozenTrial], directions: Iterable[StudyDirection]) -> list[FrozenTrial]:

@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ import optuna
 from rich.console import Console
 
 from . import environment, points, sampling, scheduling
+from .imported import imported
 from .ledger import Ledger
 from .plan import BadInput, Plan, check_unchanged, resume_command
 from .progress import shown
@@ -65,6 +66,7 @@ class Request:
         address: a Ray cluster; None for this machine.
         resources: per trial, of a cluster's own, by name.
         checkpoints: a folder or URI for them; None for the run directory.
+        earlier: run directories whose trials the sampler is to know from the start.
     """
 
     trials: int | None = None
@@ -85,6 +87,7 @@ class Request:
     address: str | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
     checkpoints: str | None = None
+    earlier: Sequence[Path] = ()
 
 
 def make_plan(loaded: Loaded, request: Request) -> Plan:
@@ -131,6 +134,7 @@ def make_plan(loaded: Loaded, request: Request) -> Plan:
         budget=dict(request.budget),
         resources=_resources(request),
         checkpoints=_checkpoints(request.checkpoints),
+        imported=imported(request.earlier, space, request.sampler, epochs),
         batch=_BATCH if request.deterministic and request.sampler in sampling.LEARNING else 0,
     )
 

@@ -24,9 +24,10 @@ from typing import Any
 import optuna
 from filelock import FileLock, Timeout
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
-from optuna.trial import TrialState, create_trial
+from optuna.trial import BaseTrial, FrozenTrial, TrialState, create_trial
 
 from .book import Book, finite, identity, outcome
+from .hearsay import known
 from .journal import Journal, Log, mend, records
 from .plan import BadInput, Plan
 from .sampling import sampler
@@ -69,6 +70,7 @@ class Ledger:
         self._running: dict[int, tuple[optuna.Trial, Set[int]]] = {}
         self._synced = -math.inf
         self._spending = Spending(plan)
+        self._known: dict[str, list[FrozenTrial]] = {}
         for variant in plan.variants:
             for phase in PHASES:
                 self._open(variant, phase, writable)
@@ -192,6 +194,11 @@ class Ledger:
             raise KeyError(f"variant {variant!r} has no complete search trial")
         return dict(book[book.best[1]].user_attrs["trial"]["params"])
 
+    def complete_searches(self, variant: str) -> list[FrozenTrial]:
+        """The search trials of a variant that ran to their end, as Optuna holds them."""
+        book = self._books.get((variant, "search"))
+        return [book[n] for n in book.numbers(TrialState.COMPLETE)] if book else []
+
     def ready(self, variant: str) -> bool:
         """Whether the next search trial may be asked for: what its sampler is to hear has ended."""
         book = self._books[variant, "search"]
@@ -212,11 +219,13 @@ class Ledger:
         trials = (trial for book in self._books.values() for trial in book.trials())
         return next((trial for trial in trials if trial.number == number), None)
 
-    def ask(self, variant: str, suggest: Callable[[optuna.Trial], dict[str, Any]]) -> Trial:
+    def ask(self, variant: str, suggest: Callable[[BaseTrial], dict[str, Any]]) -> Trial:
         """Starts a search trial: one that waits, or a new one with parameters from the sampler."""
         book = self._books[variant, "search"]
         index = book.next_index
-        book.study.sampler = sampler(self.plan, variant, index)
+        if variant not in self._known:
+            self._known[variant] = known(self.plan.imported, variant, suggest)
+        book.study.sampler = sampler(self.plan, variant, index, self._known[variant])
         asked = book.ask()
         trial = Trial(
             number=self.plan.search_number(variant, asked.number),

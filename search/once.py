@@ -14,6 +14,7 @@ from .command import (
     MOST,
     Concurrency,
     Data,
+    Earlier,
     Epochs,
     RunFolder,
     Sampler,
@@ -25,6 +26,7 @@ from .command import (
     Trials,
     app,
     console,
+    known_trials,
     load,
     planned_space,
     read,
@@ -187,6 +189,7 @@ def plan_command(
     concurrency: Concurrency = None,
     cpus: Annotated[float, typer.Option(min=0.01, help="CPUs per trial.")] = 1.0,
     scale: SpaceScale = Scale.laptop,
+    earlier: Earlier = None,
     data: Data = None,
 ) -> None:
     """Tell what a sweep would take: trials, epochs and time, from one epoch of each variant."""
@@ -208,8 +211,12 @@ def plan_command(
         concurrency=concurrency,
         cpus=cpus,
         data=data,
+        earlier=earlier or (),
     )
-    made, found = make_plan(loaded, request), loaded.space
+    with quiet_optuna():
+        made, found = make_plan(loaded, request), loaded.space
+    for line in known_trials(made):
+        out.print(line, highlight=False, soft_wrap=True)
     _epoch_seconds(found, found.variants[0])  # the first one waits for libraries and data
     paces = {variant.name: _epoch_seconds(found, variant) for variant in found.variants}
     with quiet_optuna():

@@ -76,6 +76,9 @@ class Plan:
             0 where each hears of all that have ended.
         extensions: the decisions that held before each extension, oldest first: `EXTENDABLE`, and
             when and with which command they were replaced.
+        imported: of each earlier run whose trials the sampler knows from the start: where it is,
+            when and with which code it was made, how many search trials ran to its end there
+            (`complete`, by variant), and those that are known (`trials`), beside any budget.
     """
 
     name: str
@@ -105,6 +108,7 @@ class Plan:
     extensions: list[dict[str, Any]] = field(default_factory=list)
     resources: dict[str, float] = field(default_factory=dict)
     checkpoints: str | None = None
+    imported: list[dict[str, Any]] = field(default_factory=list)
     format: int = FORMAT
 
     @property

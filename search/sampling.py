@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from optuna.samplers import (
@@ -20,6 +20,7 @@ from optuna.samplers import (
     RandomSampler,
     TPESampler,
 )
+from optuna.trial import FrozenTrial
 
 from .hearsay import InformedSampler
 from .plan import BadInput, Plan
@@ -41,6 +42,9 @@ are the first points of `qmc`: exactly so many, however many run at a time."""
 
 LEARNING = ("tpe", "gp", "cmaes", "nsga2")
 """Those that learn from trials that have ended."""
+
+TEACHABLE = ("tpe", "gp", "cmaes")
+"""Those that learn also from trials that they have not drawn. `nsga2` breeds from its own only."""
 
 _OPTUNA = {"tpe": TPESampler, "gp": GPSampler, "cmaes": CmaEsSampler, "nsga2": NSGAIISampler}
 
@@ -86,20 +90,26 @@ def _unordered(name: str, variant: dict[str, Any], shared: dict[str, Any]) -> It
         yield f"{told} has fewer than two ranges"
 
 
-def sampler(plan: Plan, variant: str, index: int) -> BaseSampler:
-    """The sampler for trial `index` of a variant's study."""
+def sampler(plan: Plan, variant: str, index: int, known: Sequence[FrozenTrial] = ()) -> BaseSampler:
+    """The sampler for trial `index` of a variant's study.
+
+    Trials that are `known` from earlier runs stand in for as many at its start-up.
+    """
     options = {key: value for key, value in plan.sampler.items() if key != "name"}
     name, startup = plan.sampler["name"], options.pop("n_startup_trials", 0)
     if name == "grid":
         return GridSampler(grid(plan.space, variant)[index])
-    if name == "qmc" or index < startup:
-        return SobolSampler(_seed(plan.seed), index)
+    place = index + len(known)  # and not the points that a run with this seed began with again
+    if name == "qmc" or place < startup:
+        return SobolSampler(_seed(plan.seed), place)
     own = _seed(plan.seed, variant, index)
     if name == "random":
         return RandomSampler(seed=own)
     if name != "nsga2":
         options["n_startup_trials"] = 1  # those that are still running are no reason for more
-    return InformedSampler(_OPTUNA[name](seed=own, **options), plan.heard_before(index))
+    if name == "cmaes" and known:
+        options["source_trials"] = list(known)  # of its own study it hears only what it drew
+    return InformedSampler(_OPTUNA[name](seed=own, **options), plan.heard_before(index), known)
 
 
 def _seed(*parts: object) -> int:

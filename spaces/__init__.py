@@ -3,7 +3,7 @@
 from .catalogue import CATALOGUE, catalogued
 from .checks import SpaceError, check
 from .loading import Loaded, load
-from .parameters import Choice, Float, Int, describe, middle
+from .parameters import Choice, Float, Int, describe, middle, repeated
 from .space import SCALES, Control, Metrics, Published, Scale, Space, Variant
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "describe",
     "load",
     "middle",
+    "repeated",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from optuna.distributions import (
@@ -61,7 +61,7 @@ def middle(parameter: Parameter | BaseDistribution) -> Any:
             return parameter
 
 
-def contains(parameter: Parameter, value: Value) -> bool:
+def contains(parameter: Parameter | BaseDistribution, value: Value) -> bool:
     """Whether a search could draw that value; of a fixed parameter, whether it is that value."""
     match parameter, value:
         case FloatDistribution() | IntDistribution(), bool():
@@ -89,6 +89,31 @@ class Middle(FixedTrial):
 
     def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
         return middle(distribution)  # every suggest_* of Optuna comes here
+
+
+class _Given(FixedTrial):
+    """A trial that suggests given values, but only such as a search could draw."""
+
+    def _suggest(self, name: str, distribution: BaseDistribution) -> Any:
+        if name not in self._params or not contains(distribution, self._params[name]):
+            raise ValueError(f"{name!r} cannot be {self._params.get(name)!r} in {distribution}")
+        return super()._suggest(name, distribution)
+
+
+def repeated(
+    suggest: Callable[[BaseTrial], Values], params: Values
+) -> tuple[Values, FixedTrial] | None:
+    """All values of a trial, and the trial, if a search draws these parameters; None if it cannot.
+
+    Args:
+        suggest: draws the values of one trial, as `Space.suggest` of a variant does.
+        params: given for what it searches; others are not asked for.
+    """
+    trial = _Given(params)
+    try:
+        return suggest(trial), trial
+    except ValueError:
+        return None
 
 
 def to_json(parameter: Parameter) -> dict[str, Any]:
