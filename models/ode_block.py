@@ -159,7 +159,7 @@ class ODEBlock(nn.Module):
         return f"times={self.times}, {self.solver}, rtol={self.rtol}, atol={self.atol}, {method}"
 
     def _check_steps(self, span: float) -> None:
-        """torchdiffeq makes the whole grid of fixed steps before the first evaluation."""
+        """All fixed steps are made, by torchdiffeq, before the first evaluation."""
         if self.step_size is not None and span / self.step_size > self.max_nfe:
             raise SolverDiverged(
                 f"the solve needs more than max_nfe={self.max_nfe} evaluations: one at least for "
