@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .product import by_hand, product
+from .gradients import by_hand
+from .product import product
 
 PIECE = 16  # time steps whose drives are made, and whose gradients are gathered, at once
 
@@ -41,7 +42,7 @@ class _ModReLU(torch.autograd.Function):
         return outputs
 
     @staticmethod
-    @by_hand
+    @by_hand("a cell's plain loop, `unrolled`,")
     def backward(ctx: Any, by_outputs: Tensor) -> tuple[Tensor | None, ...]:
         sequence, start, input, W, outputs = ctx.saved_tensors
         by_sequence = torch.empty_like(sequence) if ctx.needs_input_grad[0] else None

@@ -16,7 +16,8 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+
+from .gradients import by_hand
 
 
 class MomentumResNet(nn.Module):
@@ -118,7 +119,7 @@ class Reversible(torch.autograd.Function):
         return x, v
 
     @staticmethod
-    @once_differentiable
+    @by_hand("`memory_free=False`")
     def backward(ctx: Any, x_gradient: Tensor, v_gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Block by block from the last: x before it, f(x) and its gradients, v before it."""
         net: MomentumResNet = ctx.net

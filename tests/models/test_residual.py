@@ -155,3 +155,10 @@ def test_bad_settings_and_shapes_are_named():
         network(0.9)(drawn()[0], torch.zeros(1))
     with pytest.raises(ValueError, match="keeps the shape"):
         MomentumResNet([nn.Linear(WIDTH, 2).double()])(drawn()[0])
+
+
+def test_it_has_no_second_derivative_and_says_so():
+    net = MomentumResNet([torch.nn.Linear(3, 3)], momentum=0.5)
+    x = torch.rand(2, 3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="`memory_free=False` can"):
+        torch.autograd.grad(net(x)[0].sum(), x, create_graph=True)
