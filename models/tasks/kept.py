@@ -61,7 +61,8 @@ def _write(path: Path, arrays: Arrays) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as beside:
         whole = Path(beside) / path.name
-        np.savez_compressed(whole, **dict(zip(_names(len(arrays)), arrays, strict=True)))
+        named = dict(zip(_names(len(arrays)), arrays, strict=True))
+        np.savez_compressed(whole, allow_pickle=False, **named)
         whole.replace(path)
 
 
