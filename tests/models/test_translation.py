@@ -118,6 +118,17 @@ def test_files_are_taken_line_by_line(folder):
     assert [spelled(row[20:]) for row in validation.inputs] == ["x va0 ä", "x va1 ä", "x va2 ä"]
 
 
+def test_a_pair_that_is_held_out_is_not_learned_from(folder):
+    write(folder, "test", ["a", "b"], ["c", "d"])
+    write(folder, "validation", ["a", "e"], ["c", "f"])
+    write(folder, "train", ["a", "e", "g", "b"], ["c", "f", "h", "another"])
+    assert [Translation(length=20).data[part] for part in PARTS] == [2, 1, 2]
+    write(folder, "train", ["a"], ["c"])
+    _source.cache_clear()
+    with pytest.raises(ValueError, match="no pair of train is left"):
+        Translation(length=20).train()
+
+
 def test_only_a_line_feed_ends_a_line(folder):
     """U+2028, a form feed and their like stand inside of sentences, and would shift the pairs."""
     for sign in "\r\u2028\u2029\x0b\x0c\x1c\x85":
