@@ -89,7 +89,7 @@ class ListOps(Classification, TokenTask, Made):
 
     def _split(self, part: Part) -> TokenSplit:
         tokens, values = (drawn[self._places(part)] for drawn in self._expressions())
-        return TokenSplit(torch.from_numpy(tokens), torch.from_numpy(values).long())
+        return TokenSplit(torch.tensor(tokens), torch.from_numpy(values).long())
 
     def _expressions(self) -> Arrays:
         return _expressions(
