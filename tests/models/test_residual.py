@@ -82,6 +82,24 @@ def test_the_backward_pass_leaves_the_random_numbers_as_they_were():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("backward_inside", [False, True])
+def test_the_memory_free_backward_pass_replays_under_the_same_autocast(backward_inside):
+    """A replay in other numbers inverts another network."""
+    found = []
+    for free in (True, False):
+        net = network(0.5, memory_free=free).float()
+        x = drawn()[0].float().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=True):
+            loss = net(x)[0].square().sum()
+            if backward_inside:
+                loss.backward()
+        if not backward_inside:
+            loss.backward()
+        found.append([x.grad, *(parameter.grad for parameter in net.parameters())])
+    for got, want in zip(*found, strict=True):
+        torch.testing.assert_close(got, want, rtol=0, atol=0.02 * want.abs().max().item())
+
+
 def test_a_block_used_twice_gathers_both_gradients():
     block = nn.Linear(WIDTH, WIDTH).double()
     free, kept = (
