@@ -219,3 +219,15 @@ def test_evaluations_at_different_tolerances(
     sentences = found(made, "at the best settings of each variant, which differ in tolerance: a")
     assert len(sentences) == told
     assert all("at the same tolerance." in sentence for sentence in sentences)
+
+
+@pytest.mark.parametrize(("whole", "pruned", "told"), [(2, 6, 1), (3, 6, 0), (2, 0, 0)])
+def test_few_trials_of_full_length(writer: Any, whole: int, pruned: int, told: int) -> None:
+    made = writer(trials=8)
+    for _ in range(whole):
+        made.trial("momentum_lstm", curve=[0.5] * 5)
+    for _ in range(pruned):
+        made.trial("momentum_lstm", curve=[0.4], state="PRUNED")
+    sentences = found(made, "Few search trials reached their full length")
+    assert len(sentences) == told
+    assert all("pruned: momentum_lstm 2." in sentence for sentence in sentences)
