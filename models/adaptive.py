@@ -29,7 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .product import by_hand
+from .gradients import by_hand
 
 EPSILON = 1e-16  # under the root, as published: 0 / 0 is 0
 
@@ -95,7 +95,7 @@ class _Adaptive(torch.autograd.Function):
         return heard, v.mul_(step), m.mul_(square)
 
     @staticmethod
-    @by_hand
+    @by_hand("a cell's plain loop, `unrolled`,")
     def backward(
         ctx: Any, by_heard: Tensor, by_v: Tensor, by_m: Tensor
     ) -> tuple[Tensor | None, ...]:

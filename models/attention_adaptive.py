@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .attention_chunks import Products, add_product, chunked, dot, products_back, rows_before
 from .attention_state import TINY, in_full_precision
+from .gradients import by_hand
 
 CHUNK = 32  # tokens: their Gram matrices are the cost, so fewer than in `attention_chunks`
 
@@ -72,7 +72,7 @@ class AdaptiveProducts(torch.autograd.Function):
         return fading
 
     @staticmethod
-    @once_differentiable
+    @by_hand("the steps of `attention_state`")
     @in_full_precision
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Solve (I - J)^T x = gradient, where J_il is dmu_i / dmu_l through the norm of p_{i-1}.
@@ -210,7 +210,7 @@ class Change(torch.autograd.Function):
         return (kk * vv + 2 * kl * vw + ll * ww).clamp_(min=0)
 
     @staticmethod
-    @once_differentiable
+    @by_hand("the steps of `attention_state`")
     @in_full_precision
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Each a sum of two of the four vectors."""

@@ -20,9 +20,9 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .attention_state import in_full_precision
+from .gradients import by_hand
 
 CHUNK = 64  # tokens per matrix product: more cost more arithmetic, fewer cost more calls
 
@@ -104,7 +104,7 @@ class WeightedSums(torch.autograd.Function):
         return add_product(out, q * weights[..., :1], p)
 
     @staticmethod
-    @once_differentiable
+    @by_hand("the steps of `attention_state`")
     @in_full_precision
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """What reaches s and p at a chunk's end comes from the chunks behind, the last first."""
@@ -152,7 +152,7 @@ class Products(torch.autograd.Function):
         return fading
 
     @staticmethod
-    @once_differentiable
+    @by_hand("the steps of `attention_state`")
     @in_full_precision
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         """No division."""

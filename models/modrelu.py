@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .product import by_hand, product
+from .gradients import by_hand
+from .product import product
 
 PIECE = 16  # time steps whose drives are made, and whose gradients are gathered, at once
 
@@ -41,10 +42,10 @@ class _ModReLU(torch.autograd.Function):
         return outputs
 
     @staticmethod
-    @by_hand
+    @by_hand("a cell's plain loop, `unrolled`,")
     def backward(ctx: Any, by_outputs: Tensor) -> tuple[Tensor | None, ...]:
         sequence, start, input, W, outputs = ctx.saved_tensors
-        by_sequence = torch.empty_like(sequence) if ctx.needs_input_grad[0] else None
+        by_sequence = sequence.new_empty(sequence.shape) if ctx.needs_input_grad[0] else None
         by_input, by_W, by_b = torch.zeros_like(input), torch.zeros_like(W), W.new_zeros(len(W))
         back, by_h = W.mT.contiguous(), torch.zeros_like(start)
         for first in reversed(range(0, len(sequence), PIECE)):

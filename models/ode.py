@@ -44,7 +44,8 @@ class Dynamics(nn.Module, ABC):
     """The derivative of a state, called `(t, state)`; solvers know nothing else of it.
 
     Args:
-        field: f, called `field(t, h)`, and by `SONODE` `field(t, h, m)`; it returns h's shape.
+        field: f, called `field(t, h)`, and by `SONODE` `field(t, h, m)`; it returns h's shape, or
+            a solve raises ValueError.
     """
 
     order: ClassVar[int]
@@ -69,6 +70,16 @@ class Dynamics(nn.Module, ABC):
     def position(self, state: State, t: float | Tensor) -> Tensor:
         """The h of a state at time `t`: what a network goes on to compute with."""
 
+    def drive(self, t: Tensor, h: Tensor, *velocity: Tensor) -> Tensor:
+        """The field's value; ValueError when it has another shape than h, and would broadcast."""
+        driven: Tensor = self.field(t, h, *velocity)
+        if driven.shape != h.shape:
+            raise ValueError(
+                f"the field of a {type(self).__name__} must return the shape of h, "
+                f"got {tuple(driven.shape)} from {tuple(h.shape)}"
+            )
+        return driven
+
     def check(self, state: State) -> None:
         """ValueError when a state has not the form of this dynamics' states."""
         shapes = [tuple(part.shape) for part in parts(state)]
@@ -92,8 +103,7 @@ class NODE(Dynamics):
 
     def forward(self, t: Tensor, state: State) -> State:
         """As in `Dynamics`."""
-        derivative: Tensor = self.field(t, state)
-        return derivative
+        return self.drive(t, _tensor(state))
 
     def start(self, h: Tensor, velocity: Tensor | None = None, t: float = 0.0) -> State:
         """The tensor h itself; there is no velocity to give."""
@@ -115,6 +125,16 @@ class ANODE(NODE):
             raise ValueError(f"augment must be at least 0 features, got {augment}")
         self.augment = augment
 
+    def check(self, state: State) -> None:
+        """As in `Dynamics`; and a state has more features than those that are added."""
+        super().check(state)
+        shape = tuple(_tensor(state).shape)
+        if len(shape) < 2 or shape[1] <= self.augment:
+            raise ValueError(
+                f"a state of {type(self).__name__} has more than its {self.augment} added "
+                f"features (axis 1), got shape {shape}; `start` adds them"
+            )
+
     def start(self, h: Tensor, velocity: Tensor | None = None, t: float = 0.0) -> State:
         """Features of h (B, D, ...), then zeros: (B, D + augment, ...)."""
         zeros = h.new_zeros(len(h), self.augment, *h.shape[2:])
@@ -129,7 +149,7 @@ class SONODE(Dynamics):
     def forward(self, t: Tensor, state: State) -> State:
         """As in `Dynamics`."""
         h, m = state
-        return m, self.field(t, h, m)
+        return m, self.drive(t, h, m)
 
     def start(self, h: Tensor, velocity: Tensor | None = None, t: float = 0.0) -> State:
         """The pair of both."""
@@ -181,7 +201,7 @@ class HBNODE(SONODE):
     def forward(self, t: Tensor, state: State) -> State:
         """As in `Dynamics`."""
         h, m = state
-        return m, self.field(t, h) - self.damping * m
+        return m, self.drive(t, h) - self.damping * m
 
     def readings(self) -> dict[str, float]:
         """`damping`, where it is learned."""
@@ -244,7 +264,7 @@ class GHBNODE(HBNODE):
     def forward(self, t: Tensor, state: State) -> State:
         """As in `Dynamics`."""
         h, m = state
-        pull = self.field(t, h) - self.correction * h
+        pull = self.drive(t, h) - self.correction * h
         return self.activation(m), pull - self.damping * m
 
     def readings(self) -> dict[str, float]:
@@ -268,7 +288,7 @@ class NesterovNODE(SONODE):
     def forward(self, t: Tensor, state: State) -> State:
         """As in `Dynamics`."""
         _, m = state
-        return m, self.field(t, self.position(state, t)) - m
+        return m, self.drive(t, self.position(state, t)) - m
 
     def start(self, h: Tensor, velocity: Tensor | None = None, t: float = 1.0) -> State:
         """The pair in the coordinates of time `t`, with the velocity as it is given."""
@@ -314,7 +334,7 @@ class GNesterovNODE(NesterovNODE):
         """As in `Dynamics`."""
         _, m = state
         h = self.position(state, t)
-        return self.activation(m), self.activation(self.field(t, h) - m) - self.correction * h
+        return self.activation(m), self.activation(self.drive(t, h) - m) - self.correction * h
 
     def readings(self) -> dict[str, float]:
         """`correction`, where it is learned."""

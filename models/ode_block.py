@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Literal
 
@@ -55,7 +56,7 @@ class ODEBlock(nn.Module):
         max_nfe: evaluations that one solve may take, in each direction, before it counts as
             diverged.
         step_size: of solvers with a fixed step, which take one step from each time to the next
-            without it.
+            without it. More steps than `max_nfe` end a solve before its first.
 
     Raises:
         ValueError: when an argument is out of range.
@@ -89,10 +90,12 @@ class ODEBlock(nn.Module):
         Args:
             state: at the first time; `dynamics.start` makes one.
             duration: multiplies the derivative, so that samples of one batch integrate over spans
-                of different lengths; broadcast against each tensor of the state.
+                of different lengths; broadcast against each tensor of the state. It gets a
+                gradient where it asks for one.
 
         Raises:
-            ValueError: the state has not the form of the dynamics' states.
+            ValueError: the state has not the form of the dynamics' states, or the field returns
+                another shape than the position's.
             SolverDiverged: here, or in the backward pass.
         """
         return self.solve(state, self.times, duration, self.adjoint)
@@ -106,10 +109,13 @@ class ODEBlock(nn.Module):
     ) -> State:
         """As `forward`, at other times, and directly unless told otherwise."""
         self.dynamics.check(state)
+        _check_times(times, self.dynamics)
+        self._check_steps(times[-1] - times[0])
         kind = _Solve if self.solver == "scipy_solver" else _WatchedSolve
         solve = kind(self.dynamics, duration, self.max_nfe, self._count())
         first = state if isinstance(state, Tensor) else state[0]
-        integrate = odeint_adjoint if adjoint else odeint
+        learned = [*solve.parameters(), *([] if duration is None else [duration])]
+        integrate = partial(odeint_adjoint, adjoint_params=learned) if adjoint else odeint
         span = torch.tensor(times, dtype=first.dtype, device=first.device)
         result: State = integrate(
             solve,
@@ -126,11 +132,11 @@ class ODEBlock(nn.Module):
             raise SolverDiverged(f"the state at t={times[-1]} is not finite")
         return result
 
-    def readings(self, solves: int = 1) -> dict[str, float]:
+    def readings(self, solves: float = 1) -> dict[str, float]:
         """Means over training batches since asked last, and what the dynamics learned.
 
         Args:
-            solves: how many times a network calls its block for one batch.
+            solves: how many times a network calls its block for one batch, on average.
 
         Returns:
             `nfe_forward`, `nfe_backward` and their sum `nfe`, where a solve was since asked last;
@@ -151,6 +157,15 @@ class ODEBlock(nn.Module):
         """Settings of the solver."""
         method = "adjoint" if self.adjoint else "direct"
         return f"times={self.times}, {self.solver}, rtol={self.rtol}, atol={self.atol}, {method}"
+
+    def _check_steps(self, span: float) -> None:
+        """All fixed steps are made, by torchdiffeq, before the first evaluation."""
+        if self.step_size is not None and span / self.step_size > self.max_nfe:
+            raise SolverDiverged(
+                f"the solve needs more than max_nfe={self.max_nfe} evaluations: one at least for "
+                f"each of {span / self.step_size:.6g} steps of {self.step_size:.6g}; give a larger "
+                "step_size"
+            )
 
     def _options(self, span: Tensor) -> dict[str, object]:
         """Of torchdiffeq's solver."""
@@ -257,7 +272,7 @@ def _check_solver(
     if solver not in SOLVERS:
         raise ValueError(f"no solver {solver!r}; torchdiffeq has {', '.join(sorted(SOLVERS))}")
     for name, tolerance in {"rtol": rtol, "atol": atol}.items():
-        if not 0 < tolerance < math.inf:
+        if isinstance(tolerance, bool) or not 0 < tolerance < math.inf:
             raise ValueError(f"{name} must be a positive number, got {tolerance}")
     if max_nfe < 1:
         raise ValueError(f"max_nfe must be at least 1, got {max_nfe}")

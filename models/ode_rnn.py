@@ -57,16 +57,22 @@ class ODERNN(nn.Module):
         super().__init__()
         self.block, self.update, self.head = block, update, head
         self.hidden_size, self.initial = hidden_size, initial
-        self._steps = 1
+        self._batches = self._steps = 0  # in training, since readings were asked for last
 
     def forward(self, series: Tensor) -> Tensor:
-        """Predictions (B, T, D) of the value one time later, for a series (B, T, F + 2)."""
+        """Predictions (B, T, D) of the value one time later, for a series (B, T, F + 2).
+
+        Raises:
+            ValueError: a time to the next is negative, or NaN.
+        """
         ends = self._unroll(series)
         return torch.stack([self._read(state) for state in ends[1:]], dim=1)
 
     def readings(self) -> dict[str, float]:
         """Those of the block; evaluations are of a whole batch, over all its gaps."""
-        return self.block.readings(solves=self._steps)
+        solves = self._steps / max(self._batches, 1)
+        self._batches = self._steps = 0
+        return self.block.readings(solves)
 
     def diagnostics(self, task: Task) -> dict[str, list[float]]:
         """`state_gradient`: the norm of dL/dz_i at each time, L the squared error of the last."""
@@ -89,7 +95,13 @@ class ODERNN(nn.Module):
     def _unroll(self, series: Tensor) -> list[State]:
         """The states z_0^-, z_1^-, ..., one more than there are times."""
         features, observed, gaps = torch.split(series, [series.shape[-1] - 2, 1, 1], dim=-1)
-        self._steps = series.shape[1]
+        if not (gaps >= 0).all():
+            raise ValueError(
+                "the times to the next, the last feature of a series, must be at least 0, "
+                f"got {gaps[~(gaps >= 0)][0].item():.6g}"
+            )
+        if self.training:
+            self._batches, self._steps = self._batches + 1, self._steps + series.shape[1]
         states = [self._start(features)]
         for x, seen, gap in zip(
             *(part.unbind(1) for part in (features, observed, gaps)), strict=True

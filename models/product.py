@@ -1,4 +1,4 @@
-"""What hand-written loops share: their matrix product, by whichever library is faster.
+"""The matrix product of hand-written loops, by whichever library is faster.
 
 On a CPU torch multiplies float32 matrices by MKL, which uses half of an AMD processor's vector
 width. oneDNN, the library under torch's own recurrent kernels, uses all of it, and is 1.3 to 1.9
@@ -6,10 +6,6 @@ times as fast from some hundred rows and columns on; below that, its call costs 
 Torch reaches it by an operator of its compiler's, which is not public: where that is missing, the
 product is the plain one.
 """
-
-from collections.abc import Callable
-from functools import wraps
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,30 +21,6 @@ def product(left: Tensor, right: Tensor) -> Tensor:
         result: Tensor = _linear(left, right, None, "none", [], "")
         return result
     return left @ right.mT
-
-
-Backward = Callable[..., tuple[Tensor | None, ...]]
-
-
-def by_hand(backward: Backward) -> Backward:
-    """A backward without a graph of its own; whoever asks for one is told where there is one.
-
-    Torch's `once_differentiable` says so only where the gradient that comes in has a graph itself.
-
-    Raises:
-        RuntimeError: when called with `create_graph=True`.
-    """
-
-    @wraps(backward)
-    def checked(ctx: Any, *by: Tensor) -> tuple[Tensor | None, ...]:
-        if torch.is_grad_enabled():
-            raise RuntimeError(
-                "gradients of this cell are written by hand, and cannot be differentiated again "
-                "(create_graph=True); its plain loop, `unrolled`, can"
-            )
-        return backward(ctx, *by)
-
-    return checked
 
 
 def _fits(left: Tensor, right: Tensor) -> bool:

@@ -17,8 +17,9 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from .gradients import by_hand
 from .modrelu import modrelu_scan
-from .product import by_hand, product
+from .product import product
 
 PIECE = 16  # time steps of a drive at once: more fall out of the cache, fewer cost more calls
 
@@ -85,7 +86,7 @@ class Recurrence(ABC):
 class LSTMRecurrence(Recurrence):
     r"""$c_t = f c_{t-1} + i g$ and $h_t = o \tanh(c_t)$; gates in order i, f, g, o."""
 
-    gates, states, kept = 4, 2, 4
+    gates, states, kept = 4, 2, 5
 
     def step(self, drive: Tensor, layer: Layer, old: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """As in `Recurrence`."""
@@ -100,18 +101,18 @@ class LSTMRecurrence(Recurrence):
     def forward(
         self, drive: Tensor, weight: Tensor, bias: Tensor, old: Columns, new: Columns, kept: Tensor
     ) -> None:
-        """As in `Recurrence`; the gates are kept."""
+        """As in `Recurrence`; the gates and tanh(c) are kept."""
         size = len(old[0])
-        torch.add(drive, product(weight, old[0].mT), out=kept).add_(bias)
-        i, f, g, o = kept.split(size)
+        torch.add(drive, product(weight, old[0].mT), out=kept[: 4 * size]).add_(bias)
+        i, f, g, o, squashed = kept.split(size)
         kept[: 2 * size].sigmoid_()
         torch.mul(f, old[1], out=new[1]).addcmul_(i, g.tanh_())
-        torch.tanh(new[1], out=new[0]).mul_(o.sigmoid_())
+        torch.mul(torch.tanh(new[1], out=squashed), o.sigmoid_(), out=new[0])
 
     def slopes(self, kept: Tensor, states: Columns) -> tuple[Tensor, ...]:
         """As in `Recurrence`: of c by h; of i, f, g by c; of o by h; of c by the c before."""
-        before, squashed = states[1][:-1], states[1][1:].tanh()
-        i, f, g, o = kept.chunk(4, dim=1)
+        before = states[1][:-1]
+        i, f, g, o, squashed = kept.chunk(5, dim=1)
         by_c = torch.empty_like(kept[:, : 3 * before.shape[1]])
         by_i, by_f, by_g = by_c.chunk(3, dim=1)
         torch.addcmul(i, i, i, value=-1, out=by_i).mul_(g)
@@ -375,7 +376,7 @@ class _Driven(torch.autograd.Function):
         return (states[0][1:], *(state[-1].clone() for state in states))
 
     @staticmethod
-    @by_hand
+    @by_hand("a cell's plain loop, `unrolled`,")
     def backward(ctx: Any, by_outputs: Tensor, *by_ends: Tensor) -> tuple[Tensor | None, ...]:
         weight, kept, *states = ctx.saved_tensors
         rule: Recurrence = ctx.rule

@@ -10,12 +10,14 @@ back, so a small momentum suits shallow stacks only.
 Sander, Ablin, Blondel, Peyré, "Momentum Residual Neural Networks", ICML 2021.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+
+from .gradients import by_hand
 
 
 class MomentumResNet(nn.Module):
@@ -108,8 +110,8 @@ class Reversible(torch.autograd.Function):
     def forward(
         ctx: Any, net: MomentumResNet, x: Tensor, v: Tensor, *learned: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Keep the result, and the state of random numbers before each block."""
-        ctx.net, ctx.random = net, []
+        """Keep the result, what autocast does, and the random state before each block."""
+        ctx.net, ctx.random, ctx.casts = net, [], _casts(x.device)
         for block in net.blocks:
             ctx.random.append(_random_state(x.device))
             x, v = net._forward_block(block, x, v)
@@ -117,7 +119,7 @@ class Reversible(torch.autograd.Function):
         return x, v
 
     @staticmethod
-    @once_differentiable
+    @by_hand("`memory_free=False`")
     def backward(ctx: Any, x_gradient: Tensor, v_gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Block by block from the last: x before it, f(x) and its gradients, v before it."""
         net: MomentumResNet = ctx.net
@@ -126,7 +128,10 @@ class Reversible(torch.autograd.Function):
         for block, random in zip(reversed(net.blocks), reversed(ctx.random), strict=True):
             x = x - v
             v_gradient = v_gradient + x_gradient
-            drive, (by_x, *by_learned) = _replay(block, x, (1 - net.momentum) * v_gradient, random)
+            with ctx.casts():
+                drive, (by_x, *by_learned) = _replay(
+                    block, x, (1 - net.momentum) * v_gradient, random
+                )
             for parameter, gradient in zip(_learned(block), by_learned, strict=True):
                 if gradient is not None:
                     totals[parameter] = totals.get(parameter, 0) + gradient
@@ -157,6 +162,24 @@ def _replay(
         return drive.detach(), torch.autograd.grad(
             drive, [x, *_learned(block)], gradient, allow_unused=True
         )
+
+
+def _casts(device: torch.device) -> Callable[[], AbstractContextManager[None]]:
+    """What makes autocast do once more what it does now, on the processor and on the device."""
+    kinds = filter(torch.amp.is_autocast_available, {"cpu", device.type})
+    now = [
+        (kind, torch.get_autocast_dtype(kind), torch.is_autocast_enabled(kind)) for kind in kinds
+    ]
+
+    @contextmanager
+    def again() -> Iterator[None]:
+        with ExitStack() as stack:
+            for kind, dtype, enabled in now:
+                # The cache may hold weights that were cast without a graph, in the forward pass.
+                stack.enter_context(torch.autocast(kind, dtype, enabled, cache_enabled=False))
+            yield
+
+    return again
 
 
 def _random_state(device: torch.device) -> Tensor:

@@ -319,7 +319,11 @@ def _rest(scene: _Scene, variant: str, control: str, override: dict[str, Any]) -
     left = [] if untold else [p for p in own if p not in override]
     rest = f"the rest of {variant}" + (f" ({listing(left)})" if left else "")
     if verdict == WORSE:
-        return [f"The control itself is worse than {base}, gain {scene.gain(name, base)}."]
+        said = f"The control itself is worse than {base}, gain {scene.gain(name, base)}"
+        if scene.verdict(variant, base) == WORSE and scene.verdict(variant, name) == UNDECIDED:
+            idea = _idea(control, override)
+            return [f"{said}: that {variant} is worse is not shown to be due to {idea}."]
+        return [f"{said}."]
     return [
         f"The control itself beats {base}, gain {scene.gain(name, base)}: "
         f"this part comes from {rest}.",

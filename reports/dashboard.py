@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,13 +24,19 @@ class Dashboard:
     only while somebody looks. Attributes `url` and `fresh` (the seconds) tell where and how often.
     """
 
-    def __init__(self, path: str | Path, port: int = 8080, fresh: float = 15.0) -> None:
-        """Takes the port; port 0 takes any that is free.
+    def __init__(
+        self,
+        path: str | Path,
+        port: int = 8080,
+        fresh: float = 15.0,
+        cards: Sequence[str | Path] = (),
+    ) -> None:
+        """Takes the port; port 0 takes any that is free. `cards` as `write_report` takes them.
 
         Raises:
             RunError: the path is no run directory, or the port is taken.
         """
-        self.path, self.fresh = Path(path), fresh
+        self.path, self.fresh, self.cards = Path(path), fresh, tuple(cards)
         read_plan(self.path)
         self._lock, self._done = threading.Lock(), False
         self._seen: tuple[tuple[int, int], ...] = ()
@@ -57,7 +63,7 @@ class Dashboard:
         with self._lock:
             now = tuple(_stamp(self.path / name) for name in LOGS)
             if now != self._seen:
-                write_report(self.path)
+                write_report(self.path, self.cards)
                 ended, planned = compare.progress(load_run(self.path))
                 self._seen, self._done = now, ended >= planned
             return not self._done

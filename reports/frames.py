@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,6 +25,10 @@ DTYPES = {
     **dict.fromkeys(("value", "seconds", "time"), "float64"),
     "started": "datetime64[us, UTC]",
 }
+# A report's own columns, and the names that tables and cards put beside the metrics.
+OWN = {"trial", "attempt", "step", "time", "seconds"}
+TAKEN = ({*DTYPES, "contender", "name", "limit"}) - OWN
+LARGEST = 2**53  # of a number that counts something; none is larger in earnest
 
 
 def load_run(path: str | Path) -> Run:
@@ -41,9 +46,11 @@ def load_run(path: str | Path) -> Run:
         for variant, phase, trial in frozen_trials(path, plan)
         if "trial" in trial.user_attrs
     ]
-    reports = list(_reports(path / "metrics.jsonl"))
+    lines = list(_lines(path / "metrics.jsonl"))
+    reports = [line for line in lines if _is_report(line)]
     curves = _curves(reports, records)
-    return Run(path, plan, _trials(records, curves), curves, _series(reports, curves))
+    notes = tuple(_skipped(len(lines) - len(reports)))
+    return Run(path, plan, _trials(records, curves), curves, _series(reports, curves), notes)
 
 
 def write_tables(run: Run) -> tuple[Path, Path]:
@@ -130,17 +137,34 @@ def _text(value: str | None) -> str | None:
     return value.encode("utf-8", "backslashreplace").decode("utf-8") if value else None
 
 
-def _reports(file: Path) -> Iterator[dict[str, Any]]:
+def _lines(file: Path) -> Iterator[Any]:
     """The whole lines of the metrics log; one that a kill tore apart is skipped."""
     if not file.is_file():
         return
     for line in file.read_bytes().split(b"\n"):
-        try:
-            report = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(report, dict) and {"trial", "attempt", "step"} <= report.keys():
-            yield report
+        with suppress(ValueError, RecursionError):
+            yield json.loads(line)
+
+
+def _is_report(line: Any) -> bool:
+    """Does the line say which trial, attempt and step it is of, each by a whole number?"""
+    return (
+        isinstance(line, dict)
+        and all(
+            type(line.get(k)) is int and abs(line[k]) < LARGEST
+            for k in ("trial", "attempt", "step")
+        )
+        and all(isinstance(line.get(k), int | float | None) for k in ("time", "seconds"))
+    )
+
+
+def _skipped(lines: int) -> Iterator[str]:
+    if lines:
+        those = "1 line" if lines == 1 else f"{lines:,} lines"
+        yield (
+            f"{those} of metrics.jsonl could not be used: a report gives trial, attempt and step "
+            "as whole numbers, and time and seconds as numbers. The rest was read."
+        )
 
 
 def _curves(reports: Iterable[dict[str, Any]], records: list[dict[str, Any]]) -> pd.DataFrame:
@@ -154,7 +178,7 @@ def _curves(reports: Iterable[dict[str, Any]], records: list[dict[str, Any]]) ->
 def _measured(report: dict[str, Any]) -> dict[str, Any]:
     """A report's metrics; one that is named like a column of ours is set apart by a prefix."""
     return {
-        (f"metric.{key}" if key in WHO and key != "trial" else key): _metric(value)
+        (f"metric.{key}" if key in TAKEN else key): _metric(value)
         for key, value in report.items()
         if not isinstance(value, list)
     }

@@ -24,6 +24,7 @@ from .wording import listing, plain, plural, titled
 
 ENOUGH = 10  # completed trials from which the search of a variant is judged
 PARTS = 5  # of a range, in each of which failures are counted
+WHOLE = 3  # completed trials below which the best of a pruned search is hardly a choice
 MANY = 50  # trials from which a parameter without effect is told
 GAP = 3.0  # spreads over seeds by which test may fall behind validation
 LARGE = 0.05  # of the validation value: a gap that is told where no interval can judge it
@@ -70,6 +71,20 @@ def unequal_budgets(run: Run) -> list[str]:
     return [
         f"The searches did not have equal budgets: {of}, these finished or were pruned: "
         f"{listing(told)}. The variant with more had the better chance."
+    ]
+
+
+def few_whole_trials(run: Run) -> list[str]:
+    """Pruning left a variant hardly any trial of full length to choose from."""
+    spent = compare.budgets(run)
+    few = spent[(spent["complete"] < WHOLE) & (spent["pruned"] > spent["complete"])]
+    if few.empty:
+        return []
+    told = listing([f"{row['variant']} {row['complete']}" for row in rows(few)])
+    return [
+        f"Few search trials reached their full length, the others were pruned: {told}. What was "
+        "confirmed may be far from the best setting, so a variant may look worse than it is. "
+        "Plan more trials, or use --scheduler none."
     ]
 
 
@@ -377,6 +392,7 @@ def _more_often(
 CHECKS: tuple[Callable[[Run], list[str]], ...] = (
     unfinished,
     unequal_budgets,
+    few_whole_trials,
     failed_trials,
     lost_seeds,
     few_seeds,

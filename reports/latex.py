@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import re
+from unicodedata import normalize
 
 from .tables import Table
 
-_SPECIAL = re.compile(r"[\\&%$#_{}~^<>|−–\"]")
+# What plain pdflatex prints in T1: ASCII, and the letters of Europe.
+_LETTERS = "\\x20-\\x7eÀ-ÖØ-öø-ÿĂăĄąĆćČčĎďĐđĘęĚěĞğĹĺĽľŁłŃńŇňŐőŒœŔŕŘřŚśŞşŠšŢţŤťŮůŰűŸŹźŻżŽž"
+# Special characters; two that would melt into a dash, a quote or a turned mark; what is not above.
+_SPECIAL = re.compile(
+    rf"[\\&%$#_{{}}~^<>|\"]|[-`',](?=[-`',])|[?!](?=`)|[^{_LETTERS}]"  # the last: any other
+)
 _WRITTEN = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -17,13 +23,30 @@ _WRITTEN = {
     '"': r"\textquotedbl{}",
     "−": "$-$",
     "–": "--",
+    "—": "---",
+    "’": "'",
+    "±": r"$\pm$",
+    "×": r"$\times$",
 }
 
 
 def escape(value: object) -> str:
-    """The value as one line of LaTeX that prints as the value's own text (T1 fonts)."""
-    line = " ".join(str(value).split())
-    return _SPECIAL.sub(lambda m: _WRITTEN.get(m[0], f"\\{m[0]}"), line)
+    """The value as one line of LaTeX that prints as the value's own text (T1 fonts).
+
+    A character that plain pdflatex has no glyph for is told by its number: U+03B2.
+    """
+    line = " ".join(normalize("NFC", str(value)).split())
+    return _SPECIAL.sub(lambda m: _WRITTEN.get(m[0]) or _written(m[0]), line)
+
+
+def _written(character: str) -> str:
+    if character in "-`',?!":
+        return f"{character}{{}}"
+    return f"\\{character}" if character.isascii() and character.isprintable() else _told(character)
+
+
+def _told(character: str) -> str:
+    return f"\\texttt{{U+{ord(character):04X}}}"
 
 
 def tabular(table: Table) -> str:
@@ -43,7 +66,7 @@ def tabular(table: Table) -> str:
 
 
 def _row(cells: tuple[str, ...]) -> str:
-    # Braces keep a leading [ from being read as an argument of the \\ of the row before.
-    return (
-        " & ".join(f"{{{escape(c)}}}" if c.startswith("[") else escape(c) for c in cells) + r" \\"
+    # Braces keep a leading [ or * from being read as an argument of the \\ of the row before.
+    return " & ".join(f"{{{escape(c)}}}" if c[:1] in ("[", "*") else escape(c) for c in cells) + (
+        r" \\"
     )

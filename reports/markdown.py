@@ -9,6 +9,8 @@ from tabulate import tabulate
 from .tables import Table
 
 _SPECIAL = re.compile(r"[\\`*\[\]<>&|~$#]|(?<![^\W_])_|_(?![^\W_])")
+_START = re.compile(r"^([-+=])(?=[-+=\s]|$)|^(\d{1,9})([.)])(?=\s|$)")  # a list, a rule, a heading
+_ADDRESS = re.compile(r"(?<=http|ttps):(?=//)|(?<=ftp):(?=//)|(?<=www)\.", re.IGNORECASE)
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
 
 
@@ -23,7 +25,9 @@ def escape(value: object) -> str:
     if isinstance(value, Written):
         return value
     line = " ".join(str(value).split())
-    return _SPECIAL.sub(lambda m: _ENTITIES.get(m[0], f"\\{m[0]}"), line)
+    line = _SPECIAL.sub(lambda m: _ENTITIES.get(m[0], f"\\{m[0]}"), line)
+    line = _START.sub(lambda m: f"\\{m[1]}" if m[1] else f"{m[2]}\\{m[3]}", line)
+    return _ADDRESS.sub(lambda m: f"\\{m[0]}", line)
 
 
 def code_block(text: str) -> Written:

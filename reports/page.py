@@ -95,7 +95,7 @@ def _content(run: Run) -> dict[str, Any]:
         "run": run,
         "name": run.name,
         "answer": answer(run),
-        "concerns": concerns(run),
+        "concerns": [*run.notes, *concerns(run)],
         "results": tables.results(run),
         "differences": tables.differences(run),
         "other_tests": tables.other_tests(run),

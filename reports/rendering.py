@@ -91,11 +91,15 @@ def draw(folder: Path, name: str, card: Card) -> Drawn:
         return _drawn(folder, name, card)
     except Exception as error:
         note = f"This card could not be shown ({type(error).__name__}: {error})."
-        return _drawn(folder, name, Card(str(card.title), note, pd.DataFrame()))
+        return _drawn(folder, name, Card(_title(name, card), note, pd.DataFrame()))
+
+
+def _title(name: str, card: Card) -> str:
+    return str(card.title or name.replace("_", " ").capitalize())
 
 
 def _drawn(folder: Path, name: str, card: Card) -> Drawn:
-    spec, svg, finding = None, False, str(card.finding)
+    spec, svg, finding = None, False, str(card.finding or "")
     to_csv(card.frame, folder / "tables" / f"card_{name}.csv")
     if card.chart is not None:
         try:
@@ -105,7 +109,7 @@ def _drawn(folder: Path, name: str, card: Card) -> Drawn:
     renderer = "canvas" if len(card.frame) > MANY else "svg"
     table, rows = of_frame(card.frame), len(card.frame)
     pictures = tuple(_pictured(folder, name, card))
-    return Drawn(name, str(card.title), finding, spec, renderer, svg, table, rows, pictures)
+    return Drawn(name, _title(name, card), finding, spec, renderer, svg, table, rows, pictures)
 
 
 def _pictured(folder: Path, name: str, card: Card) -> Iterator[Picture]:

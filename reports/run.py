@@ -35,6 +35,7 @@ class Run:
             step, time` and every metric under its own name.
         series: one row per number of a metric that is a list (a spectrum, a gradient by time
             step): `trial, epoch, name, index, value`.
+        notes: what could not be read, in sentences.
     """
 
     path: Path
@@ -42,6 +43,7 @@ class Run:
     trials: pd.DataFrame
     curves: pd.DataFrame
     series: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SERIES_COLUMNS))
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

@@ -145,15 +145,25 @@ def trials(run: Run) -> Table:
         "seconds": [significant(s) for s in frame["seconds"]],
         **{c.removeprefix("param."): _texts(frame[c]) for c in settings},
     }
-    return table(columns, ("variant", "control", "phase", "state", "reason"))
+    words = [c.removeprefix("param.") for c in settings if not _numeric(frame[c])]
+    return table(columns, ("variant", "control", "phase", "state", "reason", *words))
 
 
 def of_frame(frame: pd.DataFrame) -> Table:
     """The first rows of any frame."""
     shown = frame.head(MOST_NUMBERS)
-    text = tuple(str(name) for name in shown if not pd.api.types.is_numeric_dtype(shown[name]))
-    columns = {str(name): _texts(column) for name, column in shown.items()}
-    return table(columns, text) if len(shown) else Table((), (), ())
+    columns = [(str(name), _texts(column), _numeric(column)) for name, column in shown.items()]
+    kept = [column for column in columns if not column[2] or set(column[1]) - {"", "–"}]
+    if shown.empty or not kept:
+        return Table((), (), ())
+    names, texts, numeric = zip(*kept, strict=True)  # no dict: two columns may have one name
+    return Table(names, tuple(zip(*texts, strict=True)), numeric)
+
+
+def _numeric(column: pd.Series[Any]) -> bool:
+    """Are these numbers? Choices that are text, or true and false, are none."""
+    kind = column.dtype
+    return pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
 
 
 def facts(run: Run) -> dict[str, str]:

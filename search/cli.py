@@ -261,6 +261,9 @@ def dashboard(
         int | None, typer.Option(min=0, max=65535, help="0 for any. [default: 8080, or 8081]")
     ] = None,
     optuna: Annotated[bool, typer.Option("--optuna", help="Optuna's own dashboard.")] = False,
+    cards: Annotated[
+        list[Path] | None, typer.Option(help="A Python file with cards of one's own.")
+    ] = None,
 ) -> None:
     """Serve the report on this machine, fresh while the sweep runs, until interrupted."""
     from ..reports import Dashboard, RunError, serve_optuna_dashboard
@@ -271,7 +274,7 @@ def dashboard(
             if optuna:
                 serve_optuna_dashboard(run, **place)
                 return
-            page = Dashboard(run, **place)
+            page = Dashboard(run, cards=cards or (), **place)
         except RunError as error:
             raise BadInput(str(error)) from error
         typer.echo(f"{run} is shown at {page.url} until Ctrl+C")

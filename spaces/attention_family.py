@@ -122,6 +122,7 @@ def variants(
             partial(network, attention="momentum", residual="momentum"),
             parameters={**attention, **momentum_connection},
             controls={
+                "no_momentum": {"momentum": 0.0},
                 "no_residual_momentum": {"residual_momentum": 0.0},
                 "same_residual_gain": same_residual_gain,
             },
@@ -131,7 +132,10 @@ def variants(
             "adaptive_residual",
             partial(network, attention="momentum", residual="adaptive"),
             parameters={**attention, **adaptive_connection},
-            controls={"no_residual_momentum": {"delta": 1.0}},
+            controls={
+                "no_momentum": {"momentum": 0.0},
+                "no_residual_momentum": {"delta": 1.0},
+            },
             grid=_inside(adaptive_connection, {"residual_step": adaptive_steps}),
         ),
         Variant(

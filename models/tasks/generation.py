@@ -70,6 +70,8 @@ class Generation(TokenTask):
     def __init__(self, pictures: Pictures = "digits", *, samples: int | None = None) -> None:
         if pictures not in get_args(Pictures):
             raise ValueError(f"no pictures {pictures!r}; there are {', '.join(get_args(Pictures))}")
+        if pictures == "digits" and samples is not None:
+            raise ValueError(f"digits are few and taken whole: leave samples out, got {samples}")
         source = SOURCES[pictures]
         self.levels, self.shape = source.levels, source.shape
         self.images = source.task(**({} if samples is None else {"samples": samples}))

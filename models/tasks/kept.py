@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import tempfile
-import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -52,8 +51,9 @@ def folder() -> Path:
 def _read(path: Path) -> Arrays | None:
     try:
         with np.load(path) as file:
-            return tuple(file[name] for name in file.files)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            complete = file.files and file.files == _names(len(file.files))
+            return tuple(file[name] for name in file.files) if complete else None
+    except Exception:  # damage raises what it likes: zlib's errors, struct's, zipfile's
         return None
 
 
@@ -61,5 +61,11 @@ def _write(path: Path, arrays: Arrays) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as beside:
         whole = Path(beside) / path.name
-        np.savez_compressed(whole, *arrays)
+        named = dict(zip(_names(len(arrays)), arrays, strict=True))
+        np.savez_compressed(whole, allow_pickle=False, **named)
         whole.replace(path)
+
+
+def _names(count: int) -> list[str]:
+    """Of arrays in a file: each tells how many there are, for a damaged file may show fewer."""
+    return [f"{k} of {count}" for k in range(count)]

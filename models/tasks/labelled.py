@@ -51,7 +51,7 @@ class LabelledTokens(Classification, TokenTask):
 
     def _split(self, part: Part) -> TokenSplit:
         tokens, labels = self._labelled(part)
-        return TokenSplit(torch.from_numpy(tokens), torch.from_numpy(labels).long())
+        return TokenSplit(torch.tensor(tokens), torch.from_numpy(labels).long())
 
     @abstractmethod
     def _labelled(self, part: Part) -> Labelled:

@@ -34,6 +34,7 @@ TOKENS = ("", *map(str, range(10)), *OPERATORS, "]")
 _NUMBER = {token: number for number, token in enumerate(TOKENS)}
 _VERSION = 1  # of the drawing; another draws other expressions
 _KEPT_FROM = 2_000_000  # tokens on, the expressions are kept on disk: they take more than a second
+_FRUITLESS = 100_000  # draws in a row after which no more expressions are looked for
 _OPERATION = 0.25  # how likely an argument is an operation, where it is not too deep for one
 
 
@@ -43,7 +44,8 @@ class ListOps(Classification, TokenTask, Made):
     An argument is an operation with probability 1/4, down to a depth, and a digit otherwise; an
     operation has from two to ten arguments, all as in the Long Range Arena. Expressions whose
     number of tokens is outside the bounds are drawn again; none is in two splits. As many as the
-    Long Range Arena's take a minute to draw, and are kept on disk (`kept`).
+    Long Range Arena's take a minute to draw, and are kept on disk (`kept`). Where the bounds leave
+    fewer expressions than are asked for, data raise ValueError.
 
     Args:
         length: tokens of the longest expression; the Long Range Arena's is 2,000.
@@ -87,7 +89,7 @@ class ListOps(Classification, TokenTask, Made):
 
     def _split(self, part: Part) -> TokenSplit:
         tokens, values = (drawn[self._places(part)] for drawn in self._expressions())
-        return TokenSplit(torch.from_numpy(tokens), torch.from_numpy(values).long())
+        return TokenSplit(torch.tensor(tokens), torch.from_numpy(values).long())
 
     def _expressions(self) -> Arrays:
         return _expressions(
@@ -133,12 +135,22 @@ def _drawn(shortest: int, length: int, depth: int, arguments: int, count: int) -
     """As `_expressions`, drawn one after the other, all different."""
     draw = _Draw(random.Random(0), arguments, length)
     found: dict[bytes, int] = {}
+    fruitless = 0
     while len(found) < count:
+        before = len(found)
         tokens: list[int] = []
         with suppress(_TooLong):
             worth = draw.operation(tokens, depth - 2)
             if len(tokens) >= shortest:
                 found[bytes(tokens)] = worth
+        fruitless = fruitless + 1 if len(found) == before else 0
+        if fruitless == _FRUITLESS:
+            raise ValueError(
+                f"only {before} of {count} different expressions found, and none in the last "
+                f"{_FRUITLESS} draws, with {shortest=}, {length=}, {depth=}, {arguments=}; ask for "
+                "fewer in train and held_out, or give a smaller shortest, a larger length, depth "
+                "or arguments"
+            )
     table = np.zeros((count, length), dtype=np.uint8)
     for row, expression in zip(table, found, strict=True):
         row[: len(expression)] = np.frombuffer(expression, np.uint8)

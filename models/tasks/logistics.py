@@ -24,8 +24,10 @@ def log_masses(parameters: Tensor, level: Tensor, levels: int) -> Tensor:
     level = level.unsqueeze(-1)
     place, half = 2 * level / (levels - 1) - 1, 1 / (levels - 1)
     upper, lower = (place + half - means) * sharpness, (place - half - means) * sharpness
+    # Not upper - lower, which is 0 for a mean far away; an infinite gradient would be NaN below.
+    width = (2 * half * sharpness).clamp_min(torch.finfo(sharpness.dtype).tiny)
     # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)), with no cancellation
-    within = logsigmoid(upper) + logsigmoid(-lower) + torch.log(-torch.expm1(lower - upper))
+    within = logsigmoid(upper) + logsigmoid(-lower) + torch.log(-torch.expm1(-width))
     mass = torch.where(level == 0, logsigmoid(upper), within)
     mass = torch.where(level == levels - 1, logsigmoid(-lower), mass)
     return torch.logsumexp(weights.log_softmax(-1) + mass, -1)

@@ -149,7 +149,7 @@ class Adding(Made):
         return _marked(self.length, sum(self.sizes.values()))
 
     def _split(self, part: Part) -> Split:
-        sequences = torch.from_numpy(self._sequences()[self._places(part)])
+        sequences = torch.tensor(self._sequences()[self._places(part)])
         return Split(sequences, (sequences[..., 0] * sequences[..., 1]).sum(1, keepdim=True))
 
 

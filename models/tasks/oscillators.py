@@ -93,7 +93,8 @@ class Oscillators(Forecasting):
     def _series(self, part: Part) -> Series:
         scale = np.sqrt(np.square(self._positions("train")[1]).mean())
         times, positions = self._positions(part)
-        noise = np.random.RandomState(PARTS.index(part)).standard_normal(positions.shape)
+        draw = np.random.RandomState([PARTS.index(part), 1])  # not the stream of the positions
+        noise = draw.standard_normal(positions.shape)
         values = positions / scale
         inputs, _ = observed_until((values + self.noise * noise)[..., None], times, self.horizon)
         return inputs, values[:, 1:, None].astype(np.float32)

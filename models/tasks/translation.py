@@ -54,8 +54,9 @@ class Translation(TokenPrediction):
 
     1. `translation/train.src` and `translation/train.tgt` in the data folder, a sentence a line in
        UTF-8, the n-th line of one the translation of the n-th of the other; `validation` and `test`
-       likewise. Without these, of every twenty different pairs the nineteenth validates and the
-       twentieth tests;
+       likewise. What training or validation shares with test, and training with validation, is
+       left out of the former. Without these, of every twenty different pairs the nineteenth
+       validates and the twentieth tests;
     2. the names of 5,000 of the numbers below a million in English and in German, generated, their
        parts written apart: "forty two", "zwei und vierzig".
 
@@ -232,7 +233,7 @@ def _source(folder: Path | None, full: bool) -> Source:
         given = [part for part in PARTS if any(name.startswith(f"{part}.") for name in names)]
         if given == ["train"]:
             return Source("files", _parted(_read(place, "train")))
-        return Source("files", {part: _read(place, part) for part in PARTS})
+        return Source("files", _apart({part: _read(place, part) for part in PARTS}))
     if full:
         raise FileNotFoundError(
             f"no sentences to translate: put {FOLDER}/train.src and {FOLDER}/train.tgt, a sentence "
@@ -251,7 +252,9 @@ def _read(place: Path, part: Part) -> Pairs:
                 f"{path} is not there; {place} must have train.src and train.tgt, and both "
                 "validation and test likewise, or neither"
             )
-        sides.append(path.read_text("utf-8").splitlines())
+        # str.splitlines cuts at U+2028 and others, which stand inside of sentences.
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            sides.append([line.rstrip("\r\n") for line in lines])
     sources, targets = sides
     if len(sources) != len(targets) or not sources:
         raise ValueError(
@@ -259,6 +262,18 @@ def _read(place: Path, part: Part) -> Pairs:
             f"got {len(sources)} and {len(targets)}"
         )
     return list(zip(sources, targets, strict=True))
+
+
+def _apart(parts: dict[Part, Pairs]) -> dict[Part, Pairs]:
+    """No pair to learn from is searched or judged by, and none to search by is judged by."""
+    seen: set[tuple[str, str]] = set()
+    found: dict[Part, Pairs] = {}
+    for part in reversed(PARTS):
+        found[part] = [pair for pair in parts[part] if pair not in seen]
+        if not found[part]:
+            raise ValueError(f"no pair of {part} is left: all are in the parts that are held out")
+        seen.update(parts[part])
+    return found
 
 
 def _parted(pairs: Pairs) -> dict[Part, Pairs]:

@@ -69,7 +69,7 @@
 
   const value = (cell) => Number(cell.replaceAll(",", "").replaceAll("−", "-"));
   const missing = (cell) => cell === "" || cell === "–";
-  const before = (a, b, number) => (number ? value(a) - value(b) : a.localeCompare(b));
+  const before = (a, b, number) => (number ? value(a) - value(b) : a.localeCompare(b, "en", { numeric: true }));
 
   const order = () => {
     const { column, up } = sorted;

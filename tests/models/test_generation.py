@@ -29,6 +29,11 @@ def network(attention="momentum") -> AutoregressiveTransformer:
     )
 
 
+def test_samples_of_digits_are_refused():
+    with pytest.raises(ValueError, match=r"digits are few.* leave samples out, got 10"):
+        Generation("digits", samples=10)
+
+
 def test_inputs_are_targets_one_step_later():
     split = TASK.train()
     assert (split.inputs[:, 0] == TASK.levels).all()

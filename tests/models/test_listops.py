@@ -75,3 +75,15 @@ def test_expressions_do_not_change():
 def test_bounds_that_no_expression_can_keep_are_refused(bad):
     with pytest.raises(ValueError, match="shortest must be at least 4"):
         ListOps(24, **bad)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "found"),
+    [
+        ({"length": 5, "shortest": 4, "arguments": 2, "train": 500, "held_out": 5}, "400 of 510"),
+        ({"length": 2000, "shortest": 500, "train": 5, "held_out": 5}, "0 of 15"),
+    ],
+)
+def test_more_expressions_than_there_are_end_in_an_error(bounds, found):
+    with pytest.raises(ValueError, match=f"only {found} .*depth=2, .*fewer in train and held_out"):
+        ListOps(depth=2, **bounds).train()

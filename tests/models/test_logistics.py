@@ -51,6 +51,14 @@ def test_values_and_gradients_are_finite_everywhere(levels, scale, mean):
     assert parameters.grad.isfinite().all()
 
 
+@pytest.mark.parametrize(("mean", "scale"), [(1e8, 0.0), (-1e8, -7.0), (0.0, 120.0)])
+def test_gradients_are_finite_for_means_and_scales_far_away(mean, scale):
+    parameters = torch.tensor([0.0, mean, scale], requires_grad=True)
+    log_masses(parameters, torch.arange(17), 17).sum().backward()
+    assert parameters.grad is not None
+    assert parameters.grad.isfinite().all()
+
+
 def test_gradients_are_those_of_finite_differences():
     level = torch.tensor([0, 3, 16])
     parameters = drawn(3, 6).requires_grad_()

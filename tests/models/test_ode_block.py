@@ -3,6 +3,7 @@
 import gc
 import math
 import warnings
+from functools import partial
 
 import pytest
 import torch
@@ -10,7 +11,17 @@ from torch import Tensor, nn
 from torchdiffeq import odeint
 from torchdiffeq._impl.odeint import SOLVERS
 
-from momentune.models import HBNODE, NODE, ODEBlock, SolverDiverged
+from momentune.models import (
+    ANODE,
+    GHBNODE,
+    HBNODE,
+    NODE,
+    SONODE,
+    GNesterovNODE,
+    NesterovNODE,
+    ODEBlock,
+    SolverDiverged,
+)
 
 D = 2
 IMPLICIT = ("implicit_adams", "fixed_adams")
@@ -157,6 +168,21 @@ def test_durations_integrate_samples_over_different_spans(adjoint):
     torch.testing.assert_close(h.grad, (-duration).exp().expand(3, D), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("solver", ["dopri5", "rk4"])
+def test_a_duration_learns_through_the_adjoint_as_it_does_directly(solver):
+    options = {"step_size": 0.05} if solver == "rk4" else {}
+    gradients = []
+    for adjoint in (True, False):
+        dynamics = HBNODE(Counting(), 0.5).double()
+        block = ODEBlock(dynamics, solver=solver, rtol=1e-9, atol=1e-9, adjoint=adjoint, **options)
+        raw = torch.tensor([[0.1], [0.5], [2.0]], dtype=torch.float64, requires_grad=True)
+        h = torch.ones(3, D, dtype=torch.float64)
+        block(dynamics.start(h), duration=raw.exp())[0][-1].square().sum().backward()
+        gradients.append([raw.grad, dynamics.field.matrix.grad])
+    torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-6)
+    assert gradients[0][0].abs().min() > 0.1
+
+
 # Stiffness
 
 
@@ -191,6 +217,20 @@ def test_a_stiff_solve_ends_at_the_limit():
     with pytest.raises(SolverDiverged, match="forward solve needs more than max_nfe=200") as caught:
         block(torch.ones(1, D))
     assert caught.value.reason == "diverged"
+
+
+@pytest.mark.parametrize("duration", [None, torch.ones(1, 1)])
+@pytest.mark.parametrize("adjoint", [True, False])
+def test_more_fixed_steps_than_evaluations_end_before_the_first(adjoint, duration):
+    """torchdiffeq would make a grid of so many times first, without an end."""
+    field = Counting()
+    block = ODEBlock(NODE(field), solver="euler", step_size=1e-8, max_nfe=10, adjoint=adjoint)
+    with pytest.raises(SolverDiverged, match=r"more than max_nfe=10 .* 1e\+08 steps of 1e-08"):
+        block(torch.ones(1, D), duration)
+    assert field.calls == 0
+    exact = ODEBlock(NODE(field), solver="euler", step_size=0.125, max_nfe=8)
+    exact(torch.ones(1, D))
+    assert field.calls == 8
 
 
 def test_the_backward_solve_has_a_limit_too():
@@ -247,6 +287,7 @@ def test_a_finite_time_explosion_diverges():
         ({"rtol": 0.0}, "rtol must be a positive number, got 0.0"),
         ({"atol": -1e-3}, "atol must be a positive number, got -0.001"),
         ({"rtol": math.nan}, "rtol must be a positive number, got nan"),
+        ({"rtol": True}, "rtol must be a positive number, got True"),
         ({"max_nfe": 0}, "max_nfe must be at least 1, got 0"),
         ({"step_size": 0.1}, "step_size must be a positive number, for euler.*got 0.1 for dopri5"),
         ({"solver": "rk4", "step_size": 0.0}, "got 0.0 for rk4"),
@@ -264,11 +305,35 @@ def test_settings_out_of_range_are_refused(settings, message):
         (NODE, (torch.ones(1, D), torch.ones(1, D)), r"is a tensor h, got shapes \(1, 2\), \(1, 2"),
         (HBNODE, torch.ones(1, D), r"is a pair \(h, m\) of one shape, got shape \(1, 2\); `start`"),
         (HBNODE, (torch.ones(1, D), torch.ones(1, 3)), r"got shapes \(1, 2\), \(1, 3\)"),
+        (
+            partial(ANODE, augment=D),
+            torch.ones(1, D),
+            r"more than its 2 added features .* got shape \(1, 2\); `start` adds them",
+        ),
     ],
 )
 def test_a_state_of_the_wrong_form_is_refused(make, state, message):
     with pytest.raises(ValueError, match=message):
         ODEBlock(make(Counting()))(state)
+
+
+@pytest.mark.parametrize(
+    "make", [NODE, SONODE, HBNODE, GHBNODE, NesterovNODE, GNesterovNODE], ids=lambda m: m.__name__
+)
+def test_a_field_that_would_broadcast_is_refused(make):
+    class Narrow(nn.Module):
+        def forward(self, t: Tensor, h: Tensor, *velocity: Tensor) -> Tensor:
+            return h[:, :1]
+
+    dynamics = make(Narrow())
+    with pytest.raises(ValueError, match=r"must return the shape of h, got \(4, 1\) from \(4, 2\)"):
+        ODEBlock(dynamics, (1.0, 2.0))(dynamics.start(torch.ones(4, D), t=1.0))
+
+
+@pytest.mark.parametrize("times", [(1.0, 0.0), (0.0, 0.0), (0.0,)])
+def test_other_times_must_increase_too(times):
+    with pytest.raises(ValueError, match="times must be at least two and increase, got"):
+        ODEBlock(NODE(Counting())).solve(torch.ones(1, D), times)
 
 
 def test_a_solve_leaves_nothing_for_the_garbage_collector():

@@ -220,6 +220,23 @@ def test_evaluations_of_a_series_are_those_of_all_its_gaps():
     assert readings["nfe"] == 2 * 3 * 4
 
 
+def test_evaluations_are_of_the_batches_of_training_whatever_was_evaluated_since():
+    network = hybrid("hbnode", solver="rk4")
+    network(series(0.1, 0.5, 0.2))
+    network(series(0.1))
+    network.eval()
+    network(series(*[0.1] * 7))
+    network.train()
+    assert network.readings()["nfe_forward"] == (3 + 1) * 4 / 2
+    assert "nfe_forward" not in network.readings()
+
+
+@pytest.mark.parametrize("gap", [-0.1, float("nan")])
+def test_a_gap_back_in_time_is_refused(gap):
+    with pytest.raises(ValueError, match=f"times to the next.* at least 0, got {gap}"):
+        hybrid("hbnode")(series(0.1, gap))
+
+
 def test_the_state_gradient_is_told_for_each_time():
     class Waves(Signs):
         def validation(self) -> Split:

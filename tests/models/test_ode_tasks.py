@@ -10,7 +10,10 @@ from scipy.integrate import solve_ivp
 
 from momentune.models import (
     CIFAR10,
+    Adding,
+    Copying,
     Digits,
+    ListOps,
     NestedSpheres,
     Oscillators,
     Silverbox,
@@ -34,6 +37,20 @@ def test_splits_are_as_described_and_always_the_same(task: Task):
         assert split.inputs.isfinite().all()
     assert torch.equal(task.train().inputs, again.inputs)
     assert len(str(task.data["sha256"])) == 64
+
+
+@pytest.mark.parametrize(
+    "task",
+    [*TASKS, Adding(5, train=8), Copying(5, train=8), ListOps(12, train=8)],
+    ids=lambda task: task.name,
+)
+def test_what_a_split_is_overwritten_with_stays_there(task: Task):
+    before, data = task.train().inputs.clone(), task.data
+    split = task.train()
+    split.inputs.zero_()
+    split.targets.zero_()
+    assert torch.equal(task.train().inputs, before)
+    assert task.data == data
 
 
 @EACH
@@ -148,6 +165,15 @@ def test_the_forecast_begins_after_the_last_observation():
     assert not seen[:, 7:].any()
     assert not split.inputs[:, 7:, 0].any()
     assert torch.equal(split.inputs[:, 1:7, 0], split.targets[:, :6, 0])
+
+
+def test_noise_is_not_drawn_from_the_stream_of_the_positions():
+    """The same seed would give the same numbers again."""
+    clean, noisy = (Oscillators("damped", train=8, held_out=8, noise=n) for n in (0.0, 1.0))
+    noise = (noisy._series("train")[0] - clean._series("train")[0])[..., 0]
+    again = np.random.RandomState(0).standard_normal((8, 33))[:, :-1]
+    seen = noise[:, :-8]
+    assert abs(np.corrcoef(seen.ravel(), again[:, :-8].ravel())[0, 1]) < 0.2
 
 
 def test_noise_is_in_what_is_seen_and_not_in_the_answers():

@@ -95,6 +95,20 @@ def test_the_matrix_is_computed_once_in_a_pass(family, monkeypatch):
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("dynamics", KINDS)
+def test_gradients_reach_an_embedding_that_is_read_batch_first(family, dynamics):
+    """There the drive is a transposed view, and it needs gradients itself."""
+    cell, found = family(dynamics, "DTRIV")(D, H, batch_first=True), []
+    for form in (
+        lambda inputs: cell(inputs)[0],
+        lambda inputs: torch.stack(cell.unrolled(inputs.transpose(0, 1))[-1].h),
+    ):
+        inputs = a_sequence().transpose(0, 1).contiguous().requires_grad_()
+        form(inputs).square().sum().backward()
+        found.append(inputs.grad)
+    torch.testing.assert_close(*found, rtol=1e-9, atol=1e-10)
+
+
 def test_factors_name_the_orthogonal_parameters(family):
     cell = family("Adam", "DTRIV")(D, H, 2, orthogonal_lr=0.25)
     factors, names = cell.learning_rate_factors(), dict(cell.named_parameters())

@@ -82,6 +82,24 @@ def test_the_backward_pass_leaves_the_random_numbers_as_they_were():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("backward_inside", [False, True])
+def test_the_memory_free_backward_pass_replays_under_the_same_autocast(backward_inside):
+    """A replay in other numbers inverts another network."""
+    found = []
+    for free in (True, False):
+        net = network(0.5, memory_free=free).float()
+        x = drawn()[0].float().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=True):
+            loss = net(x)[0].square().sum()
+            if backward_inside:
+                loss.backward()
+        if not backward_inside:
+            loss.backward()
+        found.append([x.grad, *(parameter.grad for parameter in net.parameters())])
+    for got, want in zip(*found, strict=True):
+        torch.testing.assert_close(got, want, rtol=0, atol=0.02 * want.abs().max().item())
+
+
 def test_a_block_used_twice_gathers_both_gradients():
     block = nn.Linear(WIDTH, WIDTH).double()
     free, kept = (
@@ -137,3 +155,10 @@ def test_bad_settings_and_shapes_are_named():
         network(0.9)(drawn()[0], torch.zeros(1))
     with pytest.raises(ValueError, match="keeps the shape"):
         MomentumResNet([nn.Linear(WIDTH, 2).double()])(drawn()[0])
+
+
+def test_it_has_no_second_derivative_and_says_so():
+    net = MomentumResNet([torch.nn.Linear(3, 3)], momentum=0.5)
+    x = torch.rand(2, 3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="`memory_free=False` can"):
+        torch.autograd.grad(net(x)[0].sum(), x, create_graph=True)

@@ -48,6 +48,15 @@ def test_each_review_is_in_one_split_and_there_once(folder):
     assert all(text.startswith("test") for text in test)
 
 
+def test_a_review_of_the_test_set_is_not_learned_from(folder):
+    for place in ("pos", "neg"):  # whatever its label
+        known = folder / FOLDER / "test" / place / "00_1.txt"
+        (folder / FOLDER / "train" / "neg" / f"x{place}_1.txt").write_bytes(known.read_bytes())
+    task = Reviews(100)
+    assert [task.data[part] for part in ("train", "validation", "test")] == [36, 4, 6]
+    assert all(text.startswith("train") for text in texts(task.train()) + texts(task.validation()))
+
+
 def test_a_long_review_is_cut_and_a_short_one_filled_up_behind_its_end(folder):
     assert all(len(text) == 12 for text in texts(Reviews(12).train()))
     inputs = Reviews(100).train().inputs

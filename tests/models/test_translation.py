@@ -9,7 +9,15 @@ import torch
 from momentune.models import EncoderDecoderTransformer, TransformerSettings, Translation, build, fit
 from momentune.models.tasks.numerals import english, german, numerals
 from momentune.models.tasks.task import IGNORED
-from momentune.models.tasks.translation import BEGIN, END, FOLDER, PADDING, SPECIAL, UNKNOWN
+from momentune.models.tasks.translation import (
+    BEGIN,
+    END,
+    FOLDER,
+    PADDING,
+    SPECIAL,
+    UNKNOWN,
+    _source,
+)
 
 PARTS = ("train", "validation", "test")
 
@@ -31,8 +39,8 @@ def folder(tmp_path, monkeypatch):
 
 
 def write(folder, part, sources, targets):
-    (folder / f"{part}.src").write_text("\n".join(sources) + "\n", "utf-8")
-    (folder / f"{part}.tgt").write_text("\n".join(targets) + "\n", "utf-8")
+    for ending, lines in (("src", sources), ("tgt", targets)):
+        (folder / f"{part}.{ending}").write_text("\n".join(lines) + "\n", "utf-8", newline="")
 
 
 def spelled(tokens):
@@ -108,6 +116,26 @@ def test_files_are_taken_line_by_line(folder):
     validation = task.validation()
     assert [spelled(row[:20]) for row in validation.inputs] == ["ä va0 x", "ä va1 x", "ä va2 x"]
     assert [spelled(row[20:]) for row in validation.inputs] == ["x va0 ä", "x va1 ä", "x va2 ä"]
+
+
+def test_a_pair_that_is_held_out_is_not_learned_from(folder):
+    write(folder, "test", ["a", "b"], ["c", "d"])
+    write(folder, "validation", ["a", "e"], ["c", "f"])
+    write(folder, "train", ["a", "e", "g", "b"], ["c", "f", "h", "another"])
+    assert [Translation(length=20).data[part] for part in PARTS] == [2, 1, 2]
+    write(folder, "train", ["a"], ["c"])
+    _source.cache_clear()
+    with pytest.raises(ValueError, match="no pair of train is left"):
+        Translation(length=20).train()
+
+
+def test_only_a_line_feed_ends_a_line(folder):
+    """U+2028, a form feed and their like stand inside of sentences, and would shift the pairs."""
+    for sign in "\r\u2028\u2029\x0b\x0c\x1c\x85":
+        write(folder, "test", [f"a{sign}b", "c"], ["d", "e"])
+        _source.cache_clear()
+        assert Translation(length=20).data["test"] == 2
+    assert spelled(Translation(length=20).test().inputs[1]) == "ce"
 
 
 def test_of_training_files_alone_every_twentieth_pair_is_held_out(folder):

@@ -70,6 +70,12 @@ CASES = {
         "against 0.920, gain +0.001 [−0.038, 0.040], 5 seeds.",
         "No effect of momentum was shown either: against its control",
     ]),
+    "a variant and its control are as bad": (-0.030, -0.030, 1, [
+        "momentum_lstm is worse than lstm: test accuracy 0.890 against 0.920, gain −0.030",
+        "No effect of momentum was shown either: against its control",
+        "The control itself is worse than lstm, gain −0.030 [−0.032, −0.028], 5 seeds: that "
+        "momentum_lstm is worse is not shown to be due to momentum.",
+    ]),
     "momentum helps a variant that is worse": (-0.010, -0.030, 1, [
         "momentum_lstm is worse than lstm: test accuracy 0.910 against 0.920, gain −0.010",
         "Momentum does help: against its control",

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from momentune.reports import Dashboard, RunError, load_run
+from momentune.reports import dashboard as pages
 from momentune.reports.ledger import open_storage
 
 
@@ -99,3 +100,15 @@ def test_optunas_dashboard_can_list_the_studies(make_sweep: Any) -> None:
     body = b"".join(app(environ, lambda code, headers, *rest: status.append(code)))
     assert status == ["200 OK"]
     assert b"momentum_lstm/search" in body
+
+
+def test_the_page_keeps_ones_own_cards(
+    tmp_path: Any, writer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr(pages, "write_report", lambda path, cards: seen.append((path, cards)))
+    made = writer()
+    dashboard = Dashboard(made.path, port=0, cards=[tmp_path / "own.py"])
+    with dashboard._server:
+        dashboard.refresh()
+    assert seen == [(made.path, (tmp_path / "own.py",))]

@@ -13,7 +13,15 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from momentune.reports import Run, RunError, load_run, read_table, write_tables
+from momentune.reports import (
+    Run,
+    RunError,
+    load_run,
+    read_table,
+    validation_curves,
+    write_tables,
+)
+from momentune.reports.cards.course import readings
 
 WHO = ["trial", "variant", "control", "phase", "seed"]
 
@@ -230,3 +238,37 @@ def test_an_unknown_variant_is_told_with_those_there_are(finished: Path) -> None
     run: Run = load_run(finished)
     with pytest.raises(RunError, match=r"no variant 'gru'.*: lstm, momentum_lstm"):
         run.variant("gru")
+
+
+@pytest.mark.parametrize("name", ["contender", "value", "name", "limit", "started", "epochs"])
+def test_a_metric_may_have_any_name_that_tables_use(writer: Any, name: str) -> None:
+    made = writer()
+    for seed in (100, 101):
+        number = made.trial("lstm", "confirm", seed=seed, curve=[0.5], test=0.5)
+        made.report(number, 2, **{name: 1.5, "validation_accuracy": 0.7})
+    run = load_run(made.path)
+    assert run.curves[f"metric.{name}"].tolist()[1::2] == [1.5, 1.5]
+    assert validation_curves(run)["mean"].tolist() == [0.5, 0.7]
+    card = readings(run)
+    assert card is not None
+    assert card.frame["mean"].tolist() == [1.5]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"trial": [1]}, {"attempt": None}, {"step": "x"}, {"step": 1.5}, {"step": 10**30},
+        {"trial": True}, {"time": "now"}, {"seconds": {}},
+    ],
+)  # fmt: skip
+def test_an_odd_line_of_metrics_is_skipped_and_told(writer: Any, odd: dict[str, Any]) -> None:
+    made = writer()
+    made.trial("lstm", curve=[0.5])
+    whole = load_run(made.path)
+    assert whole.notes == ()
+    line = {"trial": 0, "attempt": 1, "step": 9, "time": 1.0} | odd
+    with (made.path / "metrics.jsonl").open("a") as log:
+        log.write(json.dumps(line) + "\n")
+    run = load_run(made.path)
+    assert_frame_equal(run.curves, whole.curves)
+    assert run.notes[0].startswith("1 line of metrics.jsonl could not be used")

@@ -317,3 +317,15 @@ def test_the_same_gap_on_every_seed_is_told_when_large(
     for seed in (100, 101, 102):
         made.trial("lstm", "confirm", seed=seed, curve=[0.2, validation], test=0.3)
     assert len(found(made, "fits the validation data better")) == told
+
+
+@pytest.mark.parametrize(("whole", "pruned", "told"), [(2, 6, 1), (3, 6, 0), (2, 0, 0)])
+def test_few_trials_of_full_length(writer: Any, whole: int, pruned: int, told: int) -> None:
+    made = writer(trials=8)
+    for _ in range(whole):
+        made.trial("momentum_lstm", curve=[0.5] * 5)
+    for _ in range(pruned):
+        made.trial("momentum_lstm", curve=[0.4], state="PRUNED")
+    sentences = found(made, "Few search trials reached their full length")
+    assert len(sentences) == told
+    assert all("pruned: momentum_lstm 2." in sentence for sentence in sentences)

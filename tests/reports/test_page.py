@@ -16,9 +16,10 @@ import pandas as pd
 import pytest
 
 import momentune.reports.cards as cards_module
-from momentune.reports import RunError, load_run, write_report
+from momentune.reports import Card, RunError, load_run, tables, write_report
 from momentune.reports.cards import CARDS, build
 from momentune.reports.markdown import code_block, escape
+from momentune.reports.rendering import draw
 
 EVIL = '</script><script>alert(1)</script>|`x`*y* & "q" <img src=x onerror=alert(2)>'
 
@@ -240,6 +241,12 @@ def test_untrusted_text_stays_text(writer: Any) -> None:
         ("<b>&|[x](y)", r"&lt;b&gt;&amp;\|\[x\](y)"),
         ("a\n# b\r\n\tc", r"a \# b c"),
         (0.5, "0.5"),
+        ("- a-b", r"\- a-b"),
+        ("+ a", r"\+ a"),
+        ("12. a 3. b", r"12\. a 3. b"),
+        ("===", r"\==="),
+        ("# > a", r"\# &gt; a"),
+        ("https://a.b www.c.d ftp://e", r"https\://a.b www\.c.d ftp\://e"),
     ],
 )
 def test_markdown_shows_text_as_it_is(text: object, markdown: str) -> None:
@@ -322,3 +329,24 @@ def test_a_path_without_a_run_has_no_report(tmp_path: Path) -> None:
     with pytest.raises(RunError):
         write_report(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_choices_that_are_text_are_no_numbers_to_sort_by(writer: Any) -> None:
+    made = writer()
+    for name, flag in (("sgd", True), ("adam", False)):
+        made.trial("lstm", params={"optimizer": name, "lr": 0.1, "decay": flag}, curve=[0.5])
+    shown = tables.trials(load_run(made.path))
+    kinds = dict(zip(shown.headers, shown.numeric, strict=True))
+    assert [kinds[k] for k in ("optimizer", "lr", "decay")] == [False, True, False]
+
+
+def test_columns_of_one_name_are_both_shown() -> None:
+    shown = tables.of_frame(pd.DataFrame([[1, "x"], [2, "y"]], columns=["a", "a"]))
+    assert shown == tables.Table(("a", "a"), (("1", "x"), ("2", "y")), (True, False))
+
+
+def test_a_card_without_words_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "tables").mkdir()
+    nothing: Any = None
+    drawn = draw(tmp_path, "own_card", Card(nothing, nothing, pd.DataFrame({"a": [1]})))
+    assert (drawn.title, drawn.finding) == ("Own card", "")

@@ -157,7 +157,7 @@ def started(run: Path, trivial_file: Path, **more: object) -> subprocess.Popen[s
         cwd=run.parent,
         **more,
     )
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300
     while not ((run / "metrics.jsonl").exists() and (run / "metrics.jsonl").stat().st_size):
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()

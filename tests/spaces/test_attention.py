@@ -73,6 +73,14 @@ def test_controls_keep_the_step_or_the_gain(name):
     }
 
 
+@NAMES
+def test_a_connection_with_momentum_has_a_control_of_the_attention_s_own(name):
+    values = {"momentum": 0.75, "step": 0.5, "residual_step": 0.25}
+    for variant in ("momentum_residual", "adaptive_residual"):
+        changed = catalogued(name).variant(variant).controlled("no_momentum", values)
+        assert changed == {**values, "momentum": 0.0}
+
+
 @pytest.mark.parametrize(
     ("name", "attention", "connections"),
     [
