@@ -325,7 +325,7 @@ def idle_slots(run: Run) -> list[str]:
 
 def failing_region(run: Run) -> list[str]:
     """Failures that lie together: at one side of a range, inside it, or at one of the choices."""
-    sentences = []
+    sentences: list[str] = []
     for variant in run.variants:
         trials = explore.ended(run)
         trials = trials[trials["variant"] == variant]
