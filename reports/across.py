@@ -183,9 +183,9 @@ def _same_space(runs: Sequence[Run]) -> dict[tuple[int, int], tuple[str, str]]:
     }
 
 
-def question(run: Run) -> tuple[str, str]:
+def question(run: Run) -> tuple[str, str, int]:
     """What two runs must share to be before and after of one another."""
-    return str(run.space.get("name") or run.name), run.metric
+    return str(run.space.get("name") or run.name), run.metric, run.sign
 
 
 def latest(runs: Sequence[Run]) -> list[Run]:
@@ -196,7 +196,10 @@ def latest(runs: Sequence[Run]) -> list[Run]:
 
 def _change(before: Run, after: Run, names: tuple[str, str], contender: str) -> dict[str, object]:
     a, b = (compare.confirmed_gains(run)[contender] for run in (after, before))
-    paired = len(a.index.intersection(b.index)) >= 2
+    common = a.index.intersection(b.index)
+    paired = len(common) >= 2
+    if paired:  # means of the very seeds that the gain is of
+        a, b = a[common], b[common]
     found = (paired_difference if paired else unpaired_difference)(a, b)
     variant, _, control = contender.partition("/")
     return {
@@ -217,18 +220,34 @@ def _change(before: Run, after: Run, names: tuple[str, str], contender: str) -> 
     }
 
 
-def same_budget(runs: Sequence[Run]) -> list[str]:
-    """What makes runs of one space hard to compare: unequal budgets or data."""
+def unlike(runs: Sequence[Run]) -> list[str]:
+    """What else differs between runs of one space, so that a change may be due to it."""
     sentences = []
     for (i, j), (a, b) in _same_space(runs).items():
-        first, second = runs[i], runs[j]
-        for key in ("trials", "epochs"):
-            if first.plan.get(key) != second.plan.get(key):
-                told = f"{first.plan.get(key)} and {second.plan.get(key)}"
-                sentences.append(f"{a} and {b} did not have the same {key}: {told}.")
-        if _data(first) != _data(second):
-            sentences.append(f"{a} and {b} were not trained on the same data.")
+        first, second = _conditions(runs[i]), _conditions(runs[j])
+        for name, value in first.items():
+            if value != second[name]:
+                told = f": {value} and {second[name]}" if name in _SHORT else ""
+                sentences.append(f"{a} and {b} did not have the same {name}{told}.")
     return sentences
+
+
+_SHORT = ("trials", "epochs", "seeds", "scale", "sampler", "scheduler")
+"""The conditions whose values say something to a reader."""
+
+
+def _conditions(run: Run) -> dict[str, object]:
+    """What a comparison of two runs takes to be the same, by the words for it."""
+    plan = run.plan
+    named = {key: (plan.get(key) or {}).get("name") for key in ("sampler", "scheduler")}
+    return {
+        **{key: plan.get(key) for key in ("trials", "epochs", "seeds")},
+        "scale": run.space.get("scale"),
+        **named,
+        "variants and ranges": run.space.get("digest"),
+        "data": _data(run),
+        "code": (plan.get("git") or {}).get("revision"),
+    }
 
 
 def _data(run: Run) -> object:

@@ -91,7 +91,7 @@ def _page(run: Run, out: Path) -> str:
 def _notes(runs: list[Run]) -> list[str]:
     """What the reader must know before the comparison is believed."""
     tasks = across.latest(runs)
-    notes = across.same_budget(runs) + across.missing(runs)
+    notes = across.unlike(runs) + across.missing(runs)
     if len(tasks) > 1:
         everywhere = across.shared(across.scores(tasks))
         missing = [

@@ -32,8 +32,12 @@ def changes(runs: Runs) -> Card | None:
     decided = frame[frame["verdict"] != "not enough evidence"]
     told = [f"{r.contender} is {r.verdict} in {r.after}" for r in decided.itertuples()]
     finding = f"{listing(told)}. " if told else "No clear change was found. "
-    pairing = "Paired by seed. " if frame["paired"].all() else "Seeds differ: Welch's test. "
-    caveats = " ".join(across.same_budget(runs))
+    alone = frame.loc[~frame["paired"], "contender"].unique()
+    pairing = "Paired by seed. "
+    if len(alone):
+        rest = "" if len(alone) == frame["contender"].nunique() else f" of {listing(alone)}"
+        pairing = f"The seeds{rest} differ: Welch's test. "
+    caveats = " ".join(across.unlike(runs))
     finding += f"{pairing}p-values are corrected by Holm's method. {caveats}".strip()
     return Card("Before and after", finding, frame, charts.changes(frame, variants(runs)))
 

@@ -103,9 +103,41 @@ def test_a_task_without_results_is_named_and_so_are_the_concerns(tmp_path: Path)
     assert "hard: lstm: 1 of 1 confirm trial failed (oom 1)." in text
 
 
-def test_unequal_budgets_are_told(tmp_path: Path) -> None:
-    runs = [load_run(run(tmp_path / "a", 0.01)), load_run(run(tmp_path / "b", 0.01, trials=99))]
-    assert any("same trials: 12 and 99" in s for s in across_runs.same_budget(runs))
+def test_a_change_is_told_of_the_seeds_that_both_runs_have(tmp_path: Path) -> None:
+    first, second = load_run(run(tmp_path / "a", 0.01)), load_run(run(tmp_path / "b", 0.03, day=2))
+    confirm = second.trials["phase"] == "confirm"
+    odd = confirm & (second.trials["seed"] == second.trials.loc[confirm, "seed"].min())
+    second.trials.loc[odd, "seed"] += 50
+    row = changes([first, second]).set_index("contender").loc["momentum_lstm"]
+    assert row["paired"]
+    assert row["test_after"] - row["test_before"] == pytest.approx(row["gain"])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("trials", 99, "same trials: 12 and 99"),
+        ("sampler", {"name": "qmc"}, "same sampler"),
+        ("space", {"digest": "other"}, "same variants and ranges."),
+        ("space", {"scale": "paper"}, "same scale"),
+        ("git", {"revision": "other"}, "same code."),
+    ],
+)
+def test_what_differs_between_two_runs_of_a_space_is_told(
+    tmp_path: Path, key: str, value: object, told: str
+) -> None:
+    first, second = (load_run(run(tmp_path / name, 0.01)) for name in "ab")
+    assert across_runs.unlike([first, second]) == []
+    old = second.plan.get(key)
+    second.plan[key] = old | value if isinstance(old, dict) and isinstance(value, dict) else value
+    (sentence,) = across_runs.unlike([first, second])
+    assert told in sentence
+
+
+def test_runs_that_seek_opposite_ends_are_not_before_and_after(tmp_path: Path) -> None:
+    first, second = (load_run(run(tmp_path / name, 0.01)) for name in "ab")
+    second.space["direction"] = "minimize"
+    assert changes([first, second]).empty
 
 
 def test_the_page_of_several_runs(tasks: list[Path], tmp_path: Path) -> None:
