@@ -255,6 +255,8 @@ def occupation(run: Run) -> pd.DataFrame:
 
 
 _WHO = ["variant", "phase", "trial", "state"]
+PAUSE = 5.0
+"""Minutes without any trial after which a sweep is taken to have been interrupted, not waiting."""
 GRACE = 0.02 / 60  # minutes by which a trial's clock may run into the next one's
 
 
@@ -273,14 +275,17 @@ def _placed(bars: pd.DataFrame) -> list[int]:
 
 
 def utilization(run: Run, bars: pd.DataFrame) -> float:
-    """Share of the slots that were busy, over the time in which anything ran."""
-    slots = run.plan.get("concurrency") or (bars["slot"].max() if len(bars) else 0)
+    """Share of the slots that were busy, but for the pauses of an interrupted sweep."""
     spans = bars.sort_values("start")
-    before = spans["end"].cummax().shift(fill_value=0.0)
-    idle = (spans["start"] - before).clip(lower=0.0).sum()
-    wall = float(bars["end"].max() - idle) if len(bars) else 0.0
+    gaps = spans["start"] - spans["end"].cummax().shift(fill_value=0.0)
+    wall = float(bars["end"].max() - gaps[gaps > PAUSE].sum()) if len(bars) else 0.0
     used = float((bars["end"] - bars["start"]).sum())
-    return used / (wall * slots) if wall > 0 and slots else math.nan
+    return used / (wall * slots(run, bars)) if wall > 0 else math.nan
+
+
+def slots(run: Run, bars: pd.DataFrame) -> int:
+    """How many there were: as planned, or on a cluster as many as were ever busy together."""
+    return int(run.plan.get("concurrency") or bars["slot"].max())
 
 
 def occupation_by_time(bars: pd.DataFrame, bins: int = 200) -> pd.DataFrame:

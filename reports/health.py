@@ -318,8 +318,8 @@ def idle_slots(run: Run) -> list[str]:
     if len(bars) < 2 * ENOUGH or not share < 0.5:
         return []
     return [
-        f"The {run.plan['concurrency']} slots were busy {share:.0%} of the time: the machine could "
-        "have done more, or --concurrency was larger than what it could run."
+        f"Of the time of {plural(explore.slots(run, bars), 'slot')} only {share:.0%} was used: the "
+        "machine could have done more, or --concurrency was larger than what it could run."
     ]
 
 

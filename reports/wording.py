@@ -22,8 +22,8 @@ def decimals(values: Iterable[float], widths: Iterable[float] = ()) -> int:
 
 
 def number(value: float, digits: int) -> str:
-    """0.953; a missing value is a dash, a minus is a minus."""
-    return f"{value:,.{digits}f}".replace("-", "−") if math.isfinite(value) else NONE
+    """0.953; a missing value is a dash, a minus is a minus, and zero has none."""
+    return signed(value, digits).removeprefix("+")
 
 
 def signed(value: float, digits: int) -> str:

@@ -172,7 +172,7 @@ def slots(run: Run) -> Card | None:
     if bars.empty:
         return None
     share, title = explore.utilization(run, bars), "Time line of the slots"
-    finding = f"{share:.0%} of the slots' time was used, over the time in which anything ran. "
+    finding = f"{share:.0%} of the slots' time was used, but for pauses of over 5 minutes. "
     finding = finding if share == share else ""
     if len(bars) > MOST // 2:
         frame = explore.occupation_by_time(bars)

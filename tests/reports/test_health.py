@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
@@ -147,7 +148,23 @@ def test_the_rung_is_what_the_search_writes(writer: Any) -> None:
 def test_idle_slots(writer: Any) -> None:
     made = writer(concurrency=8)
     searched(made, middle, trials=15)
-    assert len(found(made, "The 8 slots were busy")) == 1
+    assert len(found(made, "Of the time of 8 slots only")) == 1
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_slots_that_wait_between_trials(writer: Any, slots: int) -> None:
+    made = writer(concurrency=slots)
+    searched(made, middle, trials=15)
+    run = load_run(made.path)
+    start = run.trials["started"].min()
+    order = range(len(run.trials))
+    run.trials["started"] = [start + pd.Timedelta(seconds=120 * i) for i in order]
+    run.trials["seconds"] = 10.0
+    assert len(health.idle_slots(run)) == 1
+    run.trials["started"] = [
+        start + pd.Timedelta(hours=i) for i in order
+    ]  # resumed again and again
+    assert slots > 1 or health.idle_slots(run) == []
 
 
 def test_no_better_than_guessing(writer: Any) -> None:

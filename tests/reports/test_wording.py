@@ -46,6 +46,7 @@ def test_decimals_suit_the_metric(values: list[float], widths: list[float], expe
     [
         (number(0.9534, 3), "0.953"),
         (number(-1234.5, 1), "−1,234.5"),
+        (number(-0.0004, 3), "0.000"),
         (number(math.nan, 3), "–"),
         (signed(0.0123, 3), "+0.012"),
         (signed(-0.0123, 3), "−0.012"),
