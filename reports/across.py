@@ -183,7 +183,7 @@ def _same_space(runs: Sequence[Run]) -> dict[tuple[int, int], tuple[str, str]]:
     }
 
 
-def question(run: Run) -> tuple[str, str, int]:
+def question(run: Run) -> tuple[str, str, float]:
     """What two runs must share to be before and after of one another."""
     return str(run.space.get("name") or run.name), run.metric, run.sign
 

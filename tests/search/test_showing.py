@@ -15,6 +15,7 @@ import pytest
 from momentune.models import Generation
 from momentune.search.ledger import Ledger
 from momentune.search.sweep import Sweep
+from momentune.search.shelf import Shelf
 from momentune.search.trainable import CHECKPOINT, METRICS, SAMPLE, TRIAL, Training
 from momentune.search.trial import Trial
 from momentune.spaces import Space, catalogued
@@ -99,8 +100,9 @@ def test_confirmed_networks_draw_for_the_report(tmp_path, phase):
         number=7, variant=variant.name, control=None, phase=phase, seed=0, epochs=1, params=tiny,
         index=0,
     )  # fmt: skip
-    config = {TRIAL: trial.to_json(), CHECKPOINT: str(tmp_path / "a.pt"), SAMPLE: str(file)}
-    worker = type("Worker", (Training,), {"setup": partialmethod(Training.setup, space=space)})
+    config = {TRIAL: trial.to_json(), CHECKPOINT: "a.pt", SAMPLE: str(file)}
+    setup = partialmethod(Training.setup, space=space, shelf=Shelf(str(tmp_path)))
+    worker = type("Worker", (Training,), {"setup": setup})
     told = worker(config).step()
     assert told["done"]
     assert ("test_bits" in told[METRICS]) == (phase == "confirm")
