@@ -14,8 +14,8 @@ import pytest
 
 from momentune.models import Generation
 from momentune.search.ledger import Ledger
-from momentune.search.sweep import Sweep
 from momentune.search.shelf import Shelf
+from momentune.search.sweep import Sweep
 from momentune.search.trainable import CHECKPOINT, METRICS, SAMPLE, TRIAL, Training
 from momentune.search.trial import Trial
 from momentune.spaces import Space, catalogued
