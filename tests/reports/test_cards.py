@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from momentune.reports import RunError, load_run, write_gallery, write_report
-from momentune.reports.cards import CARDS, every
+from momentune.reports.cards import CARDS, every, safely
 from momentune.reports.cards.writing import thinned
 
 from .conftest import PIXEL
@@ -168,3 +168,27 @@ def test_ten_thousand_trials_are_reported_in_a_minute_and_mailed(tmp_path: Path)
     seconds = float(done.stdout.split("both ")[1].split()[0])  # also on a machine that is busy
     assert size < 10
     assert seconds < 60
+
+
+def test_an_installed_package_adds_cards_and_a_broken_one_becomes_a_note(
+    writer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By entry points, as an installation writes them beside a package's code."""
+    site = tmp_path / "site"
+    (site / "extra_cards-1.0.dist-info").mkdir(parents=True)
+    (site / "extra_cards-1.0.dist-info/METADATA").write_text("Name: extra-cards\nVersion: 1.0\n")
+    (site / "extra_cards-1.0.dist-info/entry_points.txt").write_text(
+        "[momentune.cards]\nweather = extra_cards:weather\ngone = extra_cards:gone\n"
+    )
+    (site / "extra_cards.py").write_text(
+        "import pandas as pd\nfrom momentune.reports import Card\n\n"
+        "def weather(run):\n    return Card('Weather', f'Rain on {run.name}.', pd.DataFrame())\n"
+    )
+    monkeypatch.syspath_prepend(site)
+    run = load_run(writer().path)
+    made = every()
+    assert made["weather"](run).finding == f"Rain on {run.name}."
+    with pytest.warns(UserWarning, match="the card 'gone' could not be made"):
+        note = safely("gone", made["gone"], run)
+    assert note is not None
+    assert "could not be made" in note.finding
