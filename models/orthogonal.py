@@ -58,6 +58,11 @@ class OrthogonalLayer(torch.nn.Module):
             W = self.weight_hh
             self.weight_hh = 1.5 * W - 0.5 * W @ W.mT @ W
 
+    def redundancy(self) -> int:
+        """A is stored as H x H numbers; those below its diagonal say what the others are."""
+        size = len(self.offset)
+        return size * (size + 1) // 2
+
     def forward(self) -> Layer:
         """The weights; W is computed here, exactly, or it would not be orthogonal."""
         with exactly(self.weight_ih):
