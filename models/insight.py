@@ -52,7 +52,8 @@ def n_parameters(network: nn.Module) -> int:
     """
     stored = sum(weight.numel() for weight in network.parameters())
     told = (getattr(module, "redundancy", None) for module in network.modules())
-    return stored - sum(redundancy() for redundancy in told if callable(redundancy))
+    redundant: int = sum(redundancy() for redundancy in told if callable(redundancy))
+    return stored - redundant
 
 
 def _outermost(module: nn.Module, method: str) -> Iterator[Callable[..., dict[str, Any]]]:

@@ -74,9 +74,21 @@ def test_the_base_is_renewed_after_as_many_training_passes_as_told(family):
         cell.eval()(a_sequence())  # counts for nothing
         with torch.no_grad():
             cell.train()(a_sequence())
+        cell.unrolled(a_sequence())
         changed.append(not torch.equal(base.base, first))
         first = base.base.clone()
     assert changed == [False, False, False, True, False, False, True]
+
+
+def test_only_what_is_read_counts_as_a_pass(family):
+    cell = family("Momentum", "DTRIV")(D, H, 2)
+    _, state = cell(a_sequence())
+    cell(a_sequence()[:, 0])
+    cell(torch.nn.utils.rnn.pack_padded_sequence(a_sequence(), [T, 3, 1]))
+    assert cell.passes == 3
+    cell.unrolled(a_sequence())
+    cell.gate_velocity(state)
+    assert cell.passes == 3
 
 
 def test_a_static_base_and_a_renewed_one_learn_differently_but_start_alike(family):
