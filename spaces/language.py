@@ -9,25 +9,30 @@ from .family import LSTMS, Speaking, every_dynamics, family
 from .parameters import Choice, Float
 from .space import Published, Space
 
+_PENN = "Penn Treebank, 3 layers, 24.2M parameters, 500 epochs"
 
-def _penn(variant: str, value: float, spread: float, setting: str) -> Published:
+
+def _curve(variant: str, value: float, spread: float, setting: str, control: str = "") -> Published:
     return Published(
         variant=variant,
+        control=control,
         metric="perplexity",
+        split="validation",
         value=value,
         spread=spread,
-        setting=f"Penn Treebank, VALIDATION data, 3 layers, 24.2M parameters, 500 epochs{setting}",
+        setting=f"{_PENN}, {setting}",
         source="the authors' result files (section 1.7.2)",
         evidence="files",
     )
 
 
-def _penn_test(variant: str, value: float, setting: str) -> Published:
+def _ablation(variant: str, value: float, setting: str, control: str = "") -> Published:
     return Published(
         variant=variant,
+        control=control,
         metric="perplexity",
         value=value,
-        setting=f"Penn Treebank, test data, 3 layers, 24.2M parameters, 500 epochs, {setting}",
+        setting=f"{_PENN}, {setting}",
         source="the authors' ablation array (section 1.8)",
         evidence="notebook",
     )
@@ -61,11 +66,11 @@ language_lstm = Space(
     epochs=8,
     seeds=5,
     published=[
-        _penn("lstm", 61.964, 0.828, ", 5 seeds"),
-        _penn("momentum_lstm", 60.711, 0.240, ", 5 seeds; its momentum is 0, its step 0.6"),
-        _penn("nesterov_lstm", 61.119, 0.675, ", 4 seeds"),
-        _penn_test("lstm", 59.71, "momentum 0 and step 1"),
-        _penn_test("momentum_lstm", 58.62, "the best of the ablation: momentum 0, step 0.6"),
+        _curve("lstm", 61.964, 0.828, "5 seeds"),
+        _curve("momentum_lstm", 60.711, 0.240, "5 seeds, momentum 0 and step 0.6", "no_momentum"),
+        _curve("nesterov_lstm", 61.119, 0.675, "4 seeds, step 0.6 and restart 2"),
+        _ablation("lstm", 59.71, "momentum 0 and step 1"),
+        _ablation("momentum_lstm", 58.62, "momentum 0 and step 0.6, its best", "no_momentum"),
     ],
     paper={
         # SGD at 30, weights decayed by 1.2e-6, norms clipped at 0.25, 20 rows in pieces of 70,

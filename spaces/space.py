@@ -112,6 +112,11 @@ their repository's history; or known by hearsay only, which confirms nothing."""
 
 EVIDENCE: tuple[Evidence, ...] = get_args(Evidence)
 
+Measured = Literal["train", "validation", "test"]
+"""The split of its data that a result was measured on."""
+
+MEASURED: tuple[Measured, ...] = get_args(Measured)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
@@ -119,12 +124,15 @@ class Published:
 
     Attributes:
         variant: of the space, whose result it is.
-        metric: what was measured, on test data, by the task's name for it where it has one.
+        metric: what was measured, by the task's name for it where it has one.
         value: the mean over the authors' runs.
         setting: what it was measured on and how: sizes, epochs, runs, how the best was picked.
         source: where it is written.
         evidence: how far it was confirmed, one of `EVIDENCE`; what was only recalled is kept here,
             and never told to a plan or a report.
+        split: of which data; validation stands beside validation, and test beside test.
+        control: of the variant, where what the authors measured is the variant's control: a
+            momentum of 0, say; empty for the variant itself.
         spread: the sample standard deviation over the authors' runs, None where there is none.
     """
 
@@ -134,6 +142,8 @@ class Published:
     setting: str
     source: str
     evidence: Evidence
+    split: Measured = "test"
+    control: str = ""
     spread: float | None = None
 
 

@@ -159,3 +159,16 @@ def test_published_results_say_how_and_where(name):
         assert result.setting
         assert result.source
         assert "recall" not in result.source + result.setting
+
+
+def test_validation_results_say_so_and_momentum_0_is_a_control():
+    """Oddity O-R2: the published MomentumLSTM of the Penn Treebank has no momentum."""
+    told = catalogued("language-lstm").published
+    splits = {(r.variant, r.control, r.split): r.value for r in told}
+    assert splits == {
+        ("lstm", "", "validation"): 61.964,
+        ("momentum_lstm", "no_momentum", "validation"): 60.711,
+        ("nesterov_lstm", "", "validation"): 61.119,
+        ("lstm", "", "test"): 59.71,
+        ("momentum_lstm", "no_momentum", "test"): 58.62,
+    }
