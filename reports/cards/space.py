@@ -11,7 +11,7 @@ from .. import exploration as explore
 from ..card import Card
 from ..charts import space as charts
 from ..run import Run, label
-from ..wording import listing, plain, significant, titled
+from ..wording import listing, plain, titled
 from .writing import MOST, axis, thinned, thinning
 
 MOST_LINES = 400  # of one variant in parallel coordinates
@@ -190,15 +190,18 @@ def published(run: Run) -> Card | None:
     if not told:
         return None
     frame = beside(run, told)
-    scale = run.space.get("scale") or "as planned"
-    groups = frame[frame["here"].notna()].groupby(["split", "metric"], sort=False)
-    pairs = " ".join(f"{s.capitalize()} {titled(m)}: {_pairs(own)}." for (s, m), own in groups)
-    finding = (
-        f"Ours, `here`, are means over the seeds of this run, at {scale} scale and after the last "
-        "epoch; a published number is at its own setting. They are not compared: data, size and "
-        "budget differ from one setting to another."
+    known, scale = int(frame["here"].notna().sum()), run.space.get("scale") or "its own"
+    beside_ours = (
+        f"{known} of {len(frame)} stand beside ours: `here` is the mean over the confirmed seeds "
+        f"of this run, at {scale} scale and after the last epoch, of the same metric and split."
+        if known
+        else f"This run, at {scale} scale, has not measured any of them yet."
     )
-    return Card("Published results", " ".join(filter(None, (finding, pairs))), frame)
+    finding = (
+        f"{beside_ours} They are not compared: data, size and budget differ from one setting to "
+        "another."
+    )
+    return Card("Published results", finding, frame)
 
 
 def beside(run: Run, told: list[dict[str, Any]]) -> pd.DataFrame:
@@ -208,7 +211,7 @@ def beside(run: Run, told: list[dict[str, Any]]) -> pd.DataFrame:
     sample standard deviation over so many seeds, missing where it was not measured here; `scale`
     of this run; `setting, source, evidence` of theirs.
     """
-    trials, scale = compare.confirmed(run), run.space.get("scale") or "as planned"
+    trials, scale = compare.confirmed(run), run.space.get("scale")
     lines = []
     for entry in told:
         contender = label(str(entry.get("variant")), entry.get("control") or None)
@@ -244,9 +247,3 @@ def _measured(run: Run, own: pd.DataFrame, split: str, metric: str) -> pd.Series
     found = next((name for name in names.get(split, ()) if name in own), None)
     column = own[found] if found else pd.Series(dtype="float64")
     return pd.to_numeric(column, errors="coerce").astype("float64").dropna()
-
-
-def _pairs(own: pd.DataFrame) -> str:
-    """The published and our numbers of one metric and split, in words."""
-    rows = zip(own["contender"], own["published"], own["here"], strict=True)
-    return listing([f"{c} {significant(p)}, here {significant(h)}" for c, p, h in rows])
