@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from ..models import Language
-from .family import LSTMS, Speaking, every_dynamics, family
+from .family import LANGUAGE_MOMENTA, LSTMS, Speaking, every_dynamics, family, paper_dynamics
 from .parameters import Choice, Float
 from .space import Published, Space
 
@@ -38,6 +38,10 @@ def _ablation(variant: str, value: float, setting: str, control: str = "") -> Pu
     )
 
 
+# The paper's grid is step 0.1 … 1 (section 1.6.2), and its best momentum is 0 (oddity O-R2):
+# larger steps might tell it from a small input.
+_STEP = Float(0.1, 3.0, log=True)
+
 language_lstm = Space(
     "language-lstm",
     question="Does momentum help an LSTM to foresee the next word, or is it the step size?",
@@ -58,9 +62,7 @@ language_lstm = Space(
         "lstm",
         LSTMS,
         Speaking,
-        # The paper's grid is step 0.1 … 1, for Nesterov's 0.01 … 1 (section 1.6.2), and its best
-        # momentum is 0 (oddity O-R2): larger steps might tell it from a small input.
-        every_dynamics(step=Float(0.1, 3.0, log=True), restart=Choice([2, 4, 10, 40, 0])),
+        every_dynamics(step=_STEP, restart=Choice([2, 4, 10, 40, 0]), momenta=LANGUAGE_MOMENTA),
     ),
     trials=8,
     epochs=8,
@@ -89,6 +91,9 @@ language_lstm = Space(
             "schedule": "constant",
             "weight_decay": 1.2e-6,
         },
+        "variants": family(
+            "lstm", LSTMS, Speaking, paper_dynamics(_STEP, momenta=LANGUAGE_MOMENTA)
+        ),
         "epochs": 500,
     },
 )
