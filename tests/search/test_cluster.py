@@ -127,7 +127,7 @@ def start(space_file, cluster, run, *words):
     return process
 
 
-def wait_until(condition, process, seconds=120):
+def wait_until(condition, process, seconds=300):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -135,7 +135,7 @@ def wait_until(condition, process, seconds=120):
         time.sleep(0.1)
 
 
-def ended(process, seconds=240):
+def ended(process, seconds=600):
     output, errors = process.communicate(timeout=seconds)
     return process.returncode, output, errors
 
