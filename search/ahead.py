@@ -12,12 +12,13 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from .draft import Draft
 
 SLOW = 0.05  # seconds from which a draw is made ahead
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -37,7 +38,7 @@ class Ahead:
         """Draws ahead where that is worth it; returns whether it is still being drawn."""
         slow = self._seconds.get(variant, 0.0) > SLOW
         if slow and variant not in self._drawing and all(f.done() for f in self._drawing.values()):
-            self._drawing[variant] = in_background(lambda: self._timed(variant))
+            self._drawing[variant] = in_background("sampler", self._timed, variant)
         return slow and not (variant in self._drawing and self._drawing[variant].done())
 
     def take(self, variant: str) -> Draft:
@@ -52,15 +53,15 @@ class Ahead:
         return draft
 
 
-def in_background(work: Callable[[], T]) -> Future[T]:
-    """Does work in a thread that ends with the process."""
+def in_background(name: str, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+    """Does work in a thread of that name, which ends with the process at the latest."""
     done = Future[T]()
 
     def run() -> None:
         try:
-            done.set_result(work())
+            done.set_result(work(*args, **kwargs))
         except BaseException as error:
             done.set_exception(error)
 
-    threading.Thread(target=run, daemon=True).start()
+    threading.Thread(target=run, name=name, daemon=True).start()
     return done

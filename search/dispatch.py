@@ -207,7 +207,7 @@ def _watched(work: Callable[[], object]) -> None:
     Raises:
         HeadLostError: the head is gone.
     """
-    head, done = Head(), in_background(work)
+    head, done = Head(), in_background("tune", work)
     while not wait([done], timeout=1.0).done:
         head.check()
     done.result()
