@@ -40,6 +40,7 @@ from .command import (
     budget,
     console,
     known_trials,
+    left_out,
     literal,
     load,
     needs_of,
@@ -141,7 +142,7 @@ def sweep(
     plan.save(folder)
     going_on = resume_command(folder, address)
     told = f"running {plan.name} in {folder}; after any interruption: {going_on}"
-    for line in (told, *known_trials(plan)):
+    for line in (told, *known_trials(plan), *left_out(plan)):
         console().print(line, highlight=False, soft_wrap=True)
     try:
         _run(folder, plan, loaded, address)

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
@@ -234,6 +234,21 @@ def known_trials(plan: Plan) -> Iterator[str]:
             f"known from {run['run']}, beside any budget: {counts}; only those inside the space"
             + ("; the code or a package has changed since" if changed else "")
         )
+
+
+def left_out(plan: Plan) -> Iterator[str]:
+    """What a plan's grid goes without of the grid that a paper tried, a line for each variant."""
+    if plan.sampler["name"] == "grid":
+        for variant, values in plan.space.get("left_out", {}).items():
+            yield (
+                f"the grid of {variant} goes without what the paper tried outside of its ranges at "
+                f"{plan.space['scale']} scale: {tried(values)}"
+            )
+
+
+def tried(values: Mapping[str, Sequence[object]]) -> str:
+    """A grid's values by parameter: `step 0.1, 0.3; restart 2, 4`."""
+    return "; ".join(f"{name} {', '.join(map(str, own))}" for name, own in values.items())
 
 
 def literal(value: object) -> str:
