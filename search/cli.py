@@ -29,6 +29,7 @@ from .command import (
     Resources,
     RunFolder,
     Sampler,
+    SamplerName,
     Scale,
     Scheduler,
     Seeds,
@@ -69,7 +70,7 @@ def sweep(
     trials: Trials = None,
     epochs: Epochs = None,
     seeds: Seeds = None,
-    sampler: Annotated[Sampler, typer.Option(help="How to choose.")] = Sampler.tpe,
+    sampler: SamplerName = Sampler.tpe,
     scheduler: Annotated[
         Scheduler | None, typer.Option(help="How to stop early. [default: asha]")
     ] = None,
