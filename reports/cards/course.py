@@ -11,7 +11,7 @@ from ..card import Card
 from ..charts import course as charts
 from ..run import Run
 from ..wording import listing, significant
-from .writing import axis
+from .writing import axis, near
 
 
 def curves(run: Run) -> Card:
@@ -29,8 +29,13 @@ def curves(run: Run) -> Card:
         or [""]
     )
     finding = f"{run.baseline}'s best mean is reached by {told}. " if told else ""
+    last = frame.groupby("contender", sort=False).tail(1).set_index("contender")
+    close = near(last, "mean", last["control"].notna())
+    far = [str(name) for name in close.index[~close]]
     note = "Lines are means over seeds, bands run from the lowest seed to the highest."
-    return Card(title, finding + note, frame, charts.curves(frame, run.variants, axis(run)))
+    note += f" Far off the scale: {listing(far)}." if far else ""
+    chart = charts.curves(frame, run.variants, axis(run), frame["contender"].map(close))
+    return Card(title, finding + note, frame, chart)
 
 
 PNG, MOST_BYTES = b"\x89PNG\r\n\x1a\n", 400_000  # what a picture begins with, and may weigh
