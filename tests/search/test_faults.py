@@ -1,0 +1,137 @@
+"""Every way in which a trial can end, on real Ray nodes, in every storage, by one sweep each."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from ray.cluster_utils import Cluster
+
+pytestmark = pytest.mark.slow
+
+FATES = {
+    # fate: state, reason, attempts, last epoch
+    "hangs": ("FAIL", "timeout", 1, 2),
+    "out of memory": ("FAIL", "oom", 2, 2),  # not alone at first: the one above still hangs
+    "good": ("COMPLETE", "", 1, 3),
+    "exits": ("FAIL", "lost", 3, 2),
+    "NaN": ("FAIL", "diverged", 1, 3),
+    "infinite": ("FAIL", "diverged", 1, 3),
+    "exception": ("FAIL", "exception", 1, 2),
+    "silent": ("FAIL", "exception", 1, 0),
+    "out of memory beside others": ("COMPLETE", "", 2, 3),
+    "bad": ("PRUNED", "", 1, 1),
+}
+"""Trial k of the search has fate k, whatever its parameters; the last one is worse than all."""
+
+SPACE = """
+import math, os, signal, time
+from dataclasses import replace
+from pathlib import Path
+import ray
+from momentune.spaces import Float, Variant
+from trivial import trivial
+
+FATES = {fates!r}
+HERE = Path(__file__).parent
+
+def train(x, *, epochs, seed, test):
+    die_with_node(seed)
+    wait_for_that(seconds=5 if seed < 3 else 0)
+    fate = FATES[seed] if seed < len(FATES) else "good"
+    if fate == "silent":
+        return
+    value = 10.0 if fate == "bad" else 1.0
+    for epoch in range(1, epochs + 1):
+        metrics = {{"epoch": epoch, "validation_loss": value, "test_loss": x, "price": value}}
+        if epoch == 3:
+            metrics |= struck(fate, seed)
+        yield metrics
+
+def struck(fate, seed):
+    if fate == "exception":
+        raise RuntimeError("no luck")
+    if fate == "out of memory" or fate.endswith("others") and first(fate):
+        raise MemoryError
+    if fate == "exits":
+        os._exit(3)
+    if fate == "hangs":
+        time.sleep(600)
+    return {{"validation_loss": {{"NaN": math.nan, "infinite": math.inf}}.get(fate, 1.0)}}
+
+def first(name):
+    try:
+        (HERE / name).touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+def die_with_node(seed):
+    # The first trial on the doomed node kills it, as a machine's power switch does.
+    if ray.get_runtime_context().get_node_id() == (HERE / "doomed").read_text():
+        with (HERE / "lost").open("a") as file:
+            file.write(str(seed) + chr(10))
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
+
+def wait_for_that(seconds):
+    # Keeps the other slots busy, so that the doomed node is soon met.
+    while seconds > 0 and not (HERE / "lost").exists():
+        time.sleep(0.1)
+        seconds -= 0.1
+
+only = Variant("only", run=train, baseline=True)
+space = replace(trivial, name="faults", cost="price", variants=[only])
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A head without slots for trials, and a node that stays."""
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    made.add_node(num_cpus=2)
+    yield made
+    made.shutdown()
+
+
+@pytest.fixture
+def space_file(trivial_file: Path) -> Path:
+    path = trivial_file.parent / "faults.py"
+    path.write_text(SPACE.format(fates=list(FATES)))
+    return path
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / "trials.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("objectives", [1, 2])
+def test_every_end_of_a_trial_on_real_workers_is_told_as_what_it_is(
+    momentune, cluster, space_file, tmp_path, storage, objectives
+):
+    doomed = cluster.add_node(num_cpus=1)
+    space_file.with_name("doomed").write_text(doomed.node_id)
+    words = ("--trials", len(FATES), "--epochs", 3, "--seeds", 1, "--trial-timeout", "15s")
+    where = ("--address", cluster.address, *(("--storage", storage) if storage else ()))
+    chosen = ("--sampler", "nsga2" if objectives == 2 else "tpe")
+    done = momentune("sweep", f"{space_file}:space", *words, *chosen, *where, "--out", "X")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (lost,) = map(int, space_file.with_name("lost").read_text().split())
+    found = rows(tmp_path / "X")
+    search = sorted((r for r in found if r["phase"] == "search"), key=lambda r: int(r["seed"]))
+    told = {
+        fate: (row["state"], row["reason"], int(row["attempts"]), int(row["epochs"] or 0))
+        for fate, row in zip(FATES, search, strict=True)
+    }
+    assert told == expected(lost)
+    (confirmed,) = (row for row in found if row["phase"] == "confirm")
+    assert confirmed["state"] == "COMPLETE"
+
+
+def expected(lost: int) -> dict[str, tuple[str, str, int, int]]:
+    """The fates, when the first attempt at one of them was lost with its node."""
+    fate = list(FATES)[lost]
+    state, reason, attempts, epochs = FATES[fate]
+    return FATES | {fate: (state, reason, min(3, attempts + 1), epochs)}
