@@ -5,7 +5,7 @@ what becomes of the drive on its way there). A member of the family names the tw
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, cast, overload
 
@@ -16,11 +16,18 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from .recurrence import Layer, Recurrence, recur
 from .state import CellState, joined
 
+F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound=CellState)
 
 Memory = tuple[Any, ...]  # one layer's state of its dynamics
 Given = Tensor | tuple[Any, ...]  # a state as torch's own cells take it: h, or (h, c)
 Read = tuple[Tensor, tuple[Tensor, ...], Memory]  # output, recurrence's state, dynamics' state
+
+
+def uncompiled(method: F) -> F:
+    """A method that `torch.compile` leaves alone: it would unroll every time step."""
+    why = "recurrent cells run on kernels of their own"
+    return cast(F, torch.compiler.disable(method, reason=why))
 
 
 class Trace(NamedTuple):
@@ -54,6 +61,7 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
         self, input: PackedSequence, state: S | Given | None = None
     ) -> tuple[PackedSequence, S]: ...
 
+    @uncompiled
     def forward(
         self,
         input: Tensor | PackedSequence,
@@ -62,6 +70,8 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
         mask: Tensor | None = None,
     ) -> tuple[Tensor | PackedSequence, S]:
         """Read a sequence, from a zero state or from where an earlier piece of it ended.
+
+        In a compiled network it runs as it is, as torch's own recurrent modules do.
 
         Args:
             input: (T, B, D), or (B, T, D) with `batch_first`, or (T, D) for one sequence alone; or

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from statistics import median
 
 NONE = "–"
+NOISE = 1e-12  # what differences of equal numbers leave
 
 
 def decimals(values: Iterable[float], widths: Iterable[float] = ()) -> int:
@@ -22,7 +23,13 @@ def decimals(values: Iterable[float], widths: Iterable[float] = ()) -> int:
 
 
 def number(value: float, digits: int) -> str:
-    """0.953; a missing value is a dash, a minus is a minus, and zero has none."""
+    """0.953; a missing value is a dash, a minus is a minus, and zero has none.
+
+    A value that these decimals would show as zero, beside others of decades above it, is given by
+    two figures: 0.00031, 2.4e−07. What is less than `NOISE` is zero.
+    """
+    if NOISE < abs(value) < 0.5 * 10**-digits:
+        return significant(value, 2)
     return signed(value, digits).removeprefix("+")
 
 

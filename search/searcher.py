@@ -86,17 +86,17 @@ class Bridge:
         if over and trial.phase == "search":
             self._guard(None, self._shelf.remove, _checkpoint(trial))
 
-    def lost(self, tune_id: str, error: BaseException | None, told: str) -> None:
+    def lost(self, tune_id: str, error: BaseException | None, told: object) -> None:
         """Notes that a worker died; `end` follows.
 
         Args:
             tune_id: whose.
             error: Ray's, if it could be kept.
-            told: Ray's text of it, whose last line says what it was.
+            told: Ray's text of it, if there is one, whose last line says what it was.
         """
         number = self._trials[tune_id].number
         late = self.sweep.overdue(number) if number in self.sweep.live else None
-        self._failures[tune_id] = late or _lost(error, told)
+        self._failures[tune_id] = late or _lost(error, str(told or ""))
 
     def close(self) -> None:
         """Passes nothing on any more, and returns when nothing is being passed on."""
@@ -194,8 +194,14 @@ class SweepScheduler(FIFOScheduler):
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: object, trial: TuneTrial) -> None:
-        """A worker died."""
-        self._bridge.lost(trial.trial_id, trial.get_pickled_error(), str(trial.get_error()))
+        """A worker died, and perhaps its machine, with workers that wait there for a trial.
+
+        Tune hands these on without a look, and each would cost a trial one of its attempts: all
+        that wait are ended.
+        """
+        if hasattr(tune_controller, "_cleanup_cached_actors"):
+            tune_controller._cleanup_cached_actors(force_all=True)
+        self._bridge.lost(trial.trial_id, trial.get_pickled_error(), trial.get_error())
 
     def on_trial_add(self, tune_controller: object, trial: TuneTrial) -> None:
         """Queues it."""

@@ -63,7 +63,10 @@ class Variant:
             that `fit` does not take; trained by `fit`. Or give `run` instead.
         run: a generator function that trains by itself and yields one dict of metrics per epoch. It
             is called with its parameters by name and with those of ``task, epochs, seed, test,
-            checkpoint`` that it names. ``test`` is true only where test metrics are wanted.
+            checkpoint`` that it names. ``test`` is true only where test metrics are wanted. Where a
+            file is at ``checkpoint``, it goes on from there, and first yields the metrics of the
+            epoch that the file holds: perhaps nobody has heard them. If it yields nothing, the file
+            is removed, and it is called again.
         parameters: the parameters only this variant has, by name, or a define-by-run function.
         baseline: the variant that the others are compared with; each space has exactly one.
         controls: this variant with part of its idea switched off, by name: the parameters that

@@ -25,6 +25,7 @@ GROUP = "momentune.cards"  # entry points of other packages
 CARDS: dict[str, Make] = {
     "confirmed": outcome.confirmed,
     "gains": outcome.gains,
+    "others": outcome.others,
     "published": space.published,
     "curves": course.curves,
     "readings": course.readings,

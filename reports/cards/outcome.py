@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from .. import comparison as compare
 from ..card import Card
 from ..charts import outcome as charts
 from ..run import Run
+from ..statistics import mean_interval
+from ..wording import titled
+
+TEST = "metric.test_"
 
 
 def confirmed(run: Run) -> Card:
@@ -46,3 +52,24 @@ def gains(run: Run) -> Card:
         shown,
         charts.gains(shown, run.variants, f"gain in test {run.metric}"),
     )
+
+
+def others(run: Run) -> Card | None:
+    """The test metrics that the search was not about: a loss beside an accuracy, say."""
+    seeds = compare.confirmed(run)
+    names = [str(name) for name in seeds if str(name).startswith(TEST)]
+    found = [
+        (str(contender), titled(name.removeprefix(TEST)), mean_interval(own[name].dropna()))
+        for name in names
+        if name != f"{TEST}{run.metric}" and pd.api.types.is_numeric_dtype(seeds[name])
+        for contender, own in seeds.groupby("contender", sort=False)
+    ]
+    table = [(who, what, m.mean, m.low, m.high, m.n) for who, what, m in found if m.n]
+    if not table:
+        return None
+    columns = ["contender", "test metric", "mean", "low", "high", "seeds"]
+    note = (
+        f"Of the same networks: configurations were chosen by validation {titled(run.metric)} "
+        "alone. Means and 95% intervals by themselves, no verdicts."
+    )
+    return Card("Other test metrics", note, pd.DataFrame(table, columns=columns))

@@ -90,6 +90,21 @@ def test_cards_that_do_not_apply_are_left_out(make_sweep: Any, name: str) -> Non
     assert CARDS[name](load_run(make_sweep(trials=2, seeds=2).path)) is None
 
 
+def test_test_metrics_that_were_not_searched_for_stand_in_a_table(writer: Any) -> None:
+    made = writer()
+    for variant, scores in (("lstm", (21.0, 23.0)), ("momentum_lstm", (None, 25.0))):
+        for seed, bleu in enumerate(scores):
+            number = made.trial(variant, "confirm", seed=seed, curve=[0.8], test=0.9)
+            made.report(number, 1, validation_accuracy=0.8, test_accuracy=0.9, test_bleu=bleu)
+    frame = CARDS["others"](load_run(made.path)).frame
+    assert set(frame["test metric"]) == {"bleu"}
+    told = frame.set_index("contender")
+    assert told["mean"].to_dict() == {"lstm": 22.0, "momentum_lstm": 25.0}
+    assert told["seeds"].to_dict() == {"lstm": 2, "momentum_lstm": 1}
+    # Student's t with one degree of freedom: 12.7062 standard errors, here of 1.
+    assert told.loc["lstm", "high"] == pytest.approx(22 + 12.7062, abs=1e-4)
+
+
 def test_samples_are_pictures_of_the_first_seed_and_nothing_else(writer: Any) -> None:
     made = writer()
     for variant in ("lstm", "momentum_lstm"):
