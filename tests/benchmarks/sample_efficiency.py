@@ -394,7 +394,7 @@ def families(seeds: int, first: int) -> None:
             print(f"| {workers} | {name} | {_quartiles(values)} | {p} |", flush=True)
 
 
-QUESTIONS = {"tables": (tables, 20), "border": (border, 12), "families": (families, 20)}
+QUESTIONS = {"tables": (tables, 20), "border": (border, 12), "families": (families, 80)}
 """Name -> what answers it, with how many seeds."""
 
 
