@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -149,3 +152,63 @@ def with_node(space_file: Path) -> int:
     """Which trial was lost with the doomed node."""
     (lost,) = map(int, space_file.with_name("lost").read_text().split())
     return lost
+
+
+HELD = """
+import time
+from dataclasses import replace
+from pathlib import Path
+import ray
+from momentune.spaces import Variant
+from trivial import descend, trivial
+
+HERE = Path(__file__).parent
+
+def train(x, *, epochs, seed, test):
+    with (HERE / "seen").open("a") as file:
+        file.write(ray.get_runtime_context().get_node_id() + chr(10))
+    while not (HERE / "gate").exists():
+        time.sleep(0.05)
+    yield from descend(x, 0.0, epochs=epochs, seed=seed, test=test)
+
+only = Variant("only", run=train, baseline=True)
+space = replace(trivial, name="held", variants=[only])
+"""
+
+
+def test_a_worker_that_rays_memory_monitor_ends_is_told_as_out_of_memory(
+    cluster, trivial_file, tmp_path
+):
+    """A node on which any memory is too much joins a sweep; what it killed is trained alone."""
+    path, run = trivial_file.with_name("held.py"), tmp_path / "X"
+    path.write_text(HELD)
+    command = [str(Path(sys.executable).parent / "momentune"), "sweep", f"{path}:space"]
+    words = ["--trials", "3", "--epochs", "2", "--seeds", "1", "--scheduler", "none"]
+    driver = subprocess.Popen(
+        [*command, *words, "--address", cluster.address, "--out", str(run)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    wait_until(lambda: lines(path.with_name("seen")) == 2, driver)
+    strict = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "250"}
+    narrow = cluster.add_node(num_cpus=1, env_vars=strict)
+    wait_until(lambda: "OutOfMemory" in (run / "journal.log").read_text(), driver)
+    cluster.remove_node(narrow)
+    path.with_name("gate").touch()
+    output, _ = driver.communicate(timeout=240)
+    assert driver.returncode == 0, output
+    assert [row["state"] for row in rows(run)] == ["COMPLETE"] * 4
+    assert failures(run) == [[], [], ["oom"]]
+
+
+def wait_until(condition, driver, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        assert driver.poll() is None, driver.communicate()
+        time.sleep(0.1)
+
+
+def lines(path: Path) -> int:
+    return path.read_text().count("\n") if path.exists() else 0
