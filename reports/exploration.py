@@ -16,7 +16,7 @@ from .run import Run, remembered
 from .statistics import Grid, efficient, expected_best, hypervolume, importance
 
 ENOUGH = 20  # trials from which the importance of parameters is asked
-INDEPENDENT = ("random", "qmc")  # samplers whose trials do not learn from each other
+INDEPENDENT = ("random", "qmc", "paired")  # samplers whose trials do not learn from each other
 MOMENTUM, STEP = ("momentum", "mu"), ("step", "step_size", "s")  # what the two may be called
 CELLS = 8  # of the heat map, each way
 STEPS = 50  # at most, of the grid on which the importance of a parameter is judged

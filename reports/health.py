@@ -180,6 +180,18 @@ def data_subset(run: Run) -> list[str]:
     ]
 
 
+def cut_grid(run: Run) -> list[str]:
+    """A paper's grid was run, but for what lies outside of the ranges."""
+    if (run.plan.get("sampler") or {}).get("name") != "grid":
+        return []
+    cut = run.space.get("left_out") or {}
+    told = [
+        f"{variant} without {listing([f'{n} {listing(map(plain, v))}' for n, v in values.items()])}"
+        for variant, values in cut.items()
+    ]
+    return [f"The paper's grid was cut to the ranges: {'; '.join(told)}."] if told else []
+
+
 def validation_gap(run: Run) -> list[str]:
     """The test metric is far below the validation metric: the search has overfitted to it."""
     trials = compare.confirmed(run)
@@ -399,6 +411,7 @@ CHECKS: tuple[Callable[[Run], list[str]], ...] = (
     at_chance,
     no_better_than_linear,
     data_subset,
+    cut_grid,
     validation_gap,
     failing_region,
     best_at_border,

@@ -6,8 +6,9 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,6 +38,7 @@ class Sampler(StrEnum):
     tpe = "tpe"
     random = "random"
     qmc = "qmc"
+    paired = "paired"
     gp = "gp"
     cmaes = "cmaes"
     nsga2 = "nsga2"
@@ -56,6 +58,22 @@ class Scale(StrEnum):
 
     laptop = "laptop"
     paper = "paper"
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"momentune {metadata.version('momentune')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which it is."),
+    ] = False,
+) -> None:
+    """What goes before any command."""
 
 
 SpaceName = Annotated[
@@ -78,6 +96,14 @@ Checkpoints = Annotated[
     typer.Option(
         metavar="PLACE",
         help="Folder or s3://BUCKET/PATH that all machines see. [default: in the run directory]",
+    ),
+]
+SamplerName = Annotated[
+    Sampler,
+    typer.Option(
+        "--sampler",
+        help="How to choose. `paired` is a qmc that gives shared parameters the same values in "
+        "every variant.",
     ),
 ]
 Trials = Annotated[int | None, typer.Option(min=1, help="Search trials per variant.")]
@@ -208,6 +234,21 @@ def known_trials(plan: Plan) -> Iterator[str]:
             f"known from {run['run']}, beside any budget: {counts}; only those inside the space"
             + ("; the code or a package has changed since" if changed else "")
         )
+
+
+def left_out(plan: Plan) -> Iterator[str]:
+    """What a plan's grid goes without of the grid that a paper tried, a line for each variant."""
+    if plan.sampler["name"] == "grid":
+        for variant, values in plan.space.get("left_out", {}).items():
+            yield (
+                f"the grid of {variant} goes without what the paper tried outside of its ranges at "
+                f"{plan.space['scale']} scale: {tried(values)}"
+            )
+
+
+def tried(values: Mapping[str, Sequence[object]]) -> str:
+    """A grid's values by parameter: `step 0.1, 0.3; restart 2, 4`."""
+    return "; ".join(f"{name} {', '.join(map(str, own))}" for name, own in values.items())
 
 
 def literal(value: object) -> str:

@@ -53,11 +53,12 @@ class Bridge:
         """The config of the next Tune trial, None for "ask later", or Tune's word for the end."""
         self.sweep.slots = self._slots()
         full = len(self._trials) >= self.sweep.slots
-        trial = None if full else self._guard(None, self.sweep.next)
+        trial = None if full else self._guard(None, self.sweep.next, ahead=True)
         if trial is not None:
             self._trials[tune_id] = trial
             paths = {CHECKPOINT: _checkpoint(trial), SAMPLE: str(self._sample(trial))}
             return {TRIAL: trial.to_json(), **paths}
+        self._guard(None, self.sweep.prepare)
         over = self.error is not None or self.sweep.stopped or not (full or self.sweep.live)
         return Searcher.FINISHED if over else None
 

@@ -207,3 +207,48 @@ def test_an_installed_package_adds_cards_and_a_broken_one_becomes_a_note(
         note = safely("gone", made["gone"], run)
     assert note is not None
     assert "could not be made" in note.finding
+
+
+def stated(**changes: Any) -> dict[str, Any]:
+    return {"variant": "lstm", "metric": "loss", "value": 0.275, "setting": "s", **changes}
+
+
+def test_a_published_number_stands_beside_its_own_metric_split_and_contender(writer: Any) -> None:
+    """The run decides by accuracy; the authors told losses, of test and of validation data."""
+    told = [
+        stated(spread=0.018),
+        stated(split="validation"),
+        stated(metric="accuracy"),
+        stated(variant="momentum_lstm", control="no_momentum"),
+        stated(metric="nfe_forward", split="train"),
+        stated(metric="perplexity"),
+    ]
+    made = writer(space_published=told, space_scale="laptop")
+    made.tested("lstm", [0.9, 0.8])
+    made.tested("momentum_lstm", [0.7, 0.7])
+    made.tested("momentum_lstm", [0.6, 0.6], "no_momentum")  # with a test loss of 0.2
+    for trial, step, loss in ((0, 4, 0.5), (1, 4, 0.7)):
+        values = {"test_loss": loss, "validation_loss": loss + 1, "nfe_forward": 20}
+        made.report(trial, step, **values, test_accuracy=0.5)
+    card = CARDS["published"](load_run(made.path))
+    frame = card.frame.set_index(["contender", "split", "metric"])
+    assert frame["here"].dropna().to_dict() == {
+        ("lstm", "test", "loss"): pytest.approx(0.6),
+        ("lstm", "validation", "loss"): pytest.approx(1.6),
+        ("lstm", "test", "accuracy"): pytest.approx(0.5),
+        ("momentum_lstm/no_momentum", "test", "loss"): pytest.approx(0.2),
+        ("lstm", "train", "nfe_forward"): 20,
+    }
+    one = frame.loc[("lstm", "test", "loss")]
+    assert (one["published"], one["spread"], one["seeds"]) == (0.275, 0.018, 2)
+    assert one["spread_here"] == pytest.approx(0.2 / 2**0.5)
+    assert set(frame["scale"]) == {"laptop"}
+    assert "5 of 6 stand beside ours" in card.finding
+    assert "at laptop scale" in card.finding
+
+
+def test_published_numbers_without_a_counterpart_stand_alone(writer: Any) -> None:
+    made = writer(space_published=[stated()])
+    card = CARDS["published"](load_run(made.path))
+    assert card.frame["here"].isna().all()
+    assert "has not measured any of them yet" in card.finding

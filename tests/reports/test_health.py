@@ -197,6 +197,14 @@ def test_no_better_than_a_linear_predictor(writer: Any, linear: float | None, to
     assert [s.split("that: ")[1] for s in sentences] == ([f"{told}."] if told else [])
 
 
+@pytest.mark.parametrize(("sampler", "told"), [("grid", 1), ("tpe", 0)])
+def test_a_grid_that_goes_without_some_of_the_paper_s(writer: Any, sampler: str, told: int) -> None:
+    cut = {"nesterov_lstm": {"step": [0.01], "restart": [6, 350]}}
+    made = writer(space_left_out=cut, sampler={"name": sampler})
+    sentence = "The paper's grid was cut to the ranges: nesterov_lstm without step 0.01 and restart"
+    assert len(found(made, sentence)) == told
+
+
 @pytest.mark.parametrize(("whole", "told"), [(70_000, 1), (1797, 0), (None, 0)])
 def test_a_part_of_the_data(writer: Any, whole: int | None, told: int) -> None:
     """The plan's data has 1,797 samples in its three splits."""

@@ -111,6 +111,8 @@ def test_plan_json_holds_scale_chance_and_what_others_published():
             "setting": "small",
             "source": "A",
             "evidence": "paper",
+            "split": "test",
+            "control": "",
             "spread": None,
         }
     ]
