@@ -141,10 +141,10 @@ def _survive_errors(tune_controller: object) -> None:
     """Has Tune take every error of Ray's about a worker for the end of that worker's trial."""
     manager = getattr(tune_controller, "_actor_manager", None)
 
-    def known(handle: Callable[[object, Exception], None]) -> Callable[[object, Exception], None]:
-        def handled(whose: object, error: Exception) -> None:
-            expected = isinstance(error, RayActorError | RayTaskError)
-            handle(whose, error if expected else WorkerError(error))
+    def known(handle: Callable[..., None]) -> Callable[..., None]:
+        def handled(*, exception: Exception, **whose: object) -> None:
+            expected = isinstance(exception, RayActorError | RayTaskError)
+            handle(exception=exception if expected else WorkerError(exception), **whose)
 
         return handled
 

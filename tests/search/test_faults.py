@@ -179,7 +179,10 @@ space = replace(trivial, name="held", variants=[only])
 def test_a_worker_that_rays_memory_monitor_ends_is_told_as_out_of_memory(
     cluster, trivial_file, tmp_path
 ):
-    """A node on which any memory is too much joins a sweep; what it killed is trained alone."""
+    """A node on which any memory is too much joins a sweep; what ended there is trained alone.
+
+    Its monitor looks every ten seconds, so that a training is ended and not only a worker's start.
+    """
     path, run = trivial_file.with_name("held.py"), tmp_path / "X"
     path.write_text(HELD)
     command = [str(Path(sys.executable).parent / "momentune"), "sweep", f"{path}:space"]
@@ -191,7 +194,7 @@ def test_a_worker_that_rays_memory_monitor_ends_is_told_as_out_of_memory(
         text=True,
     )
     wait_until(lambda: lines(path.with_name("seen")) == 2, driver)
-    strict = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "250"}
+    strict = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "10000"}
     narrow = cluster.add_node(num_cpus=1, env_vars=strict)
     wait_until(lambda: "OutOfMemory" in (run / "journal.log").read_text(), driver)
     cluster.remove_node(narrow)
