@@ -26,6 +26,7 @@ from .trainable import CHECKPOINT, FAILURE, METRICS, SAMPLE, TRIAL
 from .trial import Failure, Reason, Trial
 
 _IDLE_WORKERS = 1000  # as many as there may be: the slots bound them
+_MACHINE = "its node has died"  # what Ray says of a worker that was lost with its machine
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -93,6 +94,8 @@ class Bridge:
         """Notes that a worker died, with what Ray says of it; `end` follows."""
         number = self._trials[tune_id].number
         late = self.sweep.overdue(number) if number in self.sweep.live else None
+        if _MACHINE in error:
+            late = None  # which takes Ray long to notice, and is no fault of the training's
         self._failures[tune_id] = late or _lost(error)
 
     def close(self) -> None:

@@ -96,8 +96,10 @@ space = replace(trivial, name="faults", cost="price", variants=[only])
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A head without slots for trials, and a node that stays."""
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    """A head without slots for trials, and a node that stays; a dead one is soon noticed."""
+    looks = {"_system_config": {"health_check_period_ms": 500}}
+    head = {"num_cpus": 0, "include_dashboard": False, **looks}
+    made = Cluster(initialize_head=True, head_node_args=head)
     made.add_node(num_cpus=2)
     yield made
     made.shutdown()
@@ -121,7 +123,7 @@ def test_every_end_of_a_trial_on_real_workers_is_told_as_what_it_is(
 ):
     doomed = cluster.add_node(num_cpus=1)
     space_file.with_name("doomed").write_text(doomed.node_id)
-    words = ("--trials", len(FATES), "--epochs", 3, "--seeds", 1, "--trial-timeout", "15s")
+    words = ("--trials", len(FATES), "--epochs", 3, "--seeds", 1, "--trial-timeout", "12s")
     where = ("--address", cluster.address, *(("--storage", storage) if storage else ()))
     chosen = ("--sampler", "nsga2" if objectives == 2 else "tpe")
     done = momentune("sweep", f"{space_file}:space", *words, *chosen, *where, "--out", "X")
