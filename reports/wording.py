@@ -99,6 +99,8 @@ _WORDS = {
     "nfe": "function evaluations",
     "nfe_forward": "function evaluations, forward",
     "nfe_backward": "function evaluations, backward",
+    "gradient_norm_hidden": "gradient by the hidden state",
+    "gradient_norm_velocity": "gradient by the velocity",
 }
 
 
