@@ -16,9 +16,7 @@ from .run import Run, remembered
 from .statistics import Grid, efficient, expected_best, hypervolume, importance
 
 ENOUGH = 20  # trials from which the importance of parameters is asked
-INDEPENDENT = ("random", "qmc")  # samplers whose trials do not learn from each other
-MOMENTUM, STEP = ("momentum", "mu"), ("step", "step_size", "s")  # what the two may be called
-CELLS = 8  # of the heat map, each way
+INDEPENDENT = ("random", "qmc", "paired")  # samplers whose trials do not learn from each other
 STEPS = 50  # at most, of the grid on which the importance of a parameter is judged
 
 
@@ -163,56 +161,6 @@ def _independent(run: Run, variant: str) -> pd.DataFrame:
     sampler = run.plan.get("sampler") or {}
     name, start = sampler.get("name"), int(sampler.get("n_startup_trials") or 0)
     return own if name in INDEPENDENT else own[own["order"] <= start]
-
-
-def momentum_axes(run: Run, variant: str) -> tuple[str, str] | None:
-    """What a variant calls its momentum and its step size, if it searches both."""
-    names = {
-        name for name, spec in searched(run, variant).items() if "choices" not in spec["attributes"]
-    }
-    found = [next((n for n in group if n in names), None) for group in (MOMENTUM, STEP)]
-    return (found[0], found[1]) if found[0] and found[1] else None
-
-
-def momentum_cells(run: Run) -> pd.DataFrame:
-    """Best completed value in each cell of momentum and step size.
-
-    Columns `variant, left, right, bottom, top, value, trials`: momentum to the right, step upwards.
-    """
-    parts = [_cells(run, v, axes) for v in run.variants if (axes := momentum_axes(run, v))]
-    empty = pd.DataFrame(columns=["variant", "left", "right", "bottom", "top", "value", "trials"])
-    filled = [part for part in parts if len(part)]
-    return pd.concat(filled, ignore_index=True) if filled else empty
-
-
-def _cells(run: Run, variant: str, axes: tuple[str, str]) -> pd.DataFrame:
-    trials = _valued(run, variant)
-    trials = trials[trials["state"] == "complete"]
-    specs, place = searched(run, variant), units(run, variant, trials)
-    if not {*axes} <= {*place}:
-        return trials.head(0)
-    cell = (place[list(axes)].astype("float64") * CELLS).clip(upper=CELLS - 1).astype("int64")
-    score = (trials["value"] * run.sign).groupby([cell[axes[0]], cell[axes[1]]])
-    best = score.agg(["max", "size"]).reset_index()
-    edges = [_edges(specs[name]) for name in axes]
-    across, up = (best[name].to_numpy() for name in axes)
-    return pd.DataFrame(
-        {
-            "variant": variant,
-            "left": edges[0][across],
-            "right": edges[0][across + 1],
-            "bottom": edges[1][up],
-            "top": edges[1][up + 1],
-            "value": best["max"] * run.sign,
-            "trials": best["size"],
-        }
-    )
-
-
-def _edges(spec: dict[str, Any]) -> Any:
-    low, high = (float(spec["attributes"][end]) for end in ("low", "high"))
-    between = np.geomspace if kind(spec) == "log" else np.linspace
-    return between(low, high, CELLS + 1)
 
 
 def front(run: Run) -> pd.DataFrame:

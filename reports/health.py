@@ -180,13 +180,25 @@ def data_subset(run: Run) -> list[str]:
     ]
 
 
+def cut_grid(run: Run) -> list[str]:
+    """A paper's grid was run, but for what lies outside of the ranges."""
+    if (run.plan.get("sampler") or {}).get("name") != "grid":
+        return []
+    cut = run.space.get("left_out") or {}
+    told = [
+        f"{variant} without {listing([f'{n} {listing(map(plain, v))}' for n, v in values.items()])}"
+        for variant, values in cut.items()
+    ]
+    return [f"The paper's grid was cut to the ranges: {'; '.join(told)}."] if told else []
+
+
 def validation_gap(run: Run) -> list[str]:
     """The test metric is far below the validation metric: the search has overfitted to it."""
     trials = compare.confirmed(run)
     column = f"metric.{run.validation}"
     if column not in trials:
         return []
-    sentences = []
+    told = []
     for name, own in trials.groupby("contender", sort=False):
         gap = run.sign * (own[column] - own["value"])
         found, spread = mean_interval(gap), float(own["value"].std())
@@ -197,12 +209,14 @@ def validation_gap(run: Run) -> list[str]:
             times = (
                 f"{found.mean / spread:.1f} times the spread" if spread > 0 else "with no spread"
             )
-            sentences.append(
-                f"The test {run.metric} of {name} is worse than its validation {run.metric} by "
-                f"{plain(found.mean)}, {times} over seeds: "
-                "the configuration fits the validation data better than new data."
-            )
-    return sentences
+            told.append(f"{name} by {plain(found.mean)}, {times} over seeds")
+    if not told:
+        return []
+    return [
+        f"The test {run.metric} is worse than the validation {run.metric}: {'; '.join(told)}. "
+        "The configuration fits the validation data better than new data, or the test data are "
+        "harder."
+    ]
 
 
 def best_at_border(run: Run) -> list[str]:
@@ -399,6 +413,7 @@ CHECKS: tuple[Callable[[Run], list[str]], ...] = (
     at_chance,
     no_better_than_linear,
     data_subset,
+    cut_grid,
     validation_gap,
     failing_region,
     best_at_border,

@@ -143,10 +143,16 @@ def trials(run: Run) -> Table:
         "value": [number(v, digits) for v in frame["value"]],
         "epochs": [f"{n:,}" for n in frame["epochs"]],
         "seconds": [significant(s) for s in frame["seconds"]],
-        **{c.removeprefix("param."): _texts(frame[c]) for c in settings},
     }
-    words = [c.removeprefix("param.") for c in settings if not _numeric(frame[c])]
+    searched = {_beside(columns, c.removeprefix("param.")): frame[c] for c in settings}
+    words = [name for name, column in searched.items() if not _numeric(column)]
+    columns |= {name: _texts(column) for name, column in searched.items()}
     return table(columns, ("variant", "control", "phase", "state", "reason", *words))
+
+
+def _beside(columns: dict[str, list[str]], parameter: str) -> str:
+    """A parameter's header, which is none of the others."""
+    return f"parameter {parameter}" if parameter in columns else parameter
 
 
 def of_frame(frame: pd.DataFrame) -> Table:

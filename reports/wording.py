@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from statistics import median
 
 NONE = "–"
+NOISE = 1e-12  # what differences of equal numbers leave
 
 
 def decimals(values: Iterable[float], widths: Iterable[float] = ()) -> int:
@@ -22,7 +24,13 @@ def decimals(values: Iterable[float], widths: Iterable[float] = ()) -> int:
 
 
 def number(value: float, digits: int) -> str:
-    """0.953; a missing value is a dash, a minus is a minus, and zero has none."""
+    """0.953; a missing value is a dash, a minus is a minus, and zero has none.
+
+    A value that these decimals would show as zero, beside others of decades above it, is given by
+    two figures: 0.00031, 2.4e−07. What is less than `NOISE` is zero.
+    """
+    if NOISE < abs(value) < 0.5 * 10**-digits:
+        return significant(value, 2)
     return signed(value, digits).removeprefix("+")
 
 
@@ -92,6 +100,8 @@ _WORDS = {
     "nfe": "function evaluations",
     "nfe_forward": "function evaluations, forward",
     "nfe_backward": "function evaluations, backward",
+    "gradient_norm_hidden": "gradient by the hidden state",
+    "gradient_norm_velocity": "gradient by the velocity",
 }
 
 
@@ -100,4 +110,4 @@ def titled(name: str) -> str:
     when, _, rest = name.partition("_")
     if when in ("before", "after") and rest:
         return f"{titled(rest)}, {when} training"
-    return _WORDS.get(name, name.replace("_", " "))
+    return _WORDS.get(name, re.sub(r"_layer(\d+)$", r", layer \1", name).replace("_", " "))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -66,14 +66,39 @@ class Book:
         """What the storage calls a trial."""
         return self._storage.get_trial_id_from_study_id_trial_number(self._identity, number)
 
-    def ask(self) -> optuna.Trial:
-        """Starts the first trial that waits, or a new one: as `Study.ask`, which looks at all."""
-        if self._waiting:
-            identity = self.identity(min(self._waiting))
-            self._storage.set_trial_state_values(identity, TrialState.RUNNING)
-        else:
-            identity = self._storage.create_new_trial(self._identity)
-        return optuna.Trial(self.study, identity)
+    def take(self) -> FrozenTrial:
+        """Starts the first trial that waits."""
+        number = min(self._waiting)
+        self._storage.set_trial_state_values(self.identity(number), TrialState.RUNNING)
+        self.move(number, TrialState.RUNNING)
+        return self[number]
+
+    def add(self, trial: FrozenTrial) -> None:
+        """Writes down a new trial with all that is known of it, as one record."""
+        self._storage.create_new_trial(self._identity, trial)
+        self.move(len(self), trial.state)
+
+    def note(self, number: int, name: str, value: Any) -> None:
+        """Writes down something about a trial that has not ended."""
+        self._storage.set_trial_user_attr(self.identity(number), name, value)
+
+    def report(self, number: int, step: int, value: float) -> None:
+        """Writes down an intermediate value."""
+        self._storage.set_trial_intermediate_value(self.identity(number), step, value)
+
+    def wait(self, number: int) -> None:
+        """A trial is to be started again."""
+        self._storage.set_trial_state_values(self.identity(number), TrialState.WAITING)
+        self.move(number, TrialState.WAITING)
+
+    def end(self, number: int, state: TrialState, values: Sequence[float] = ()) -> None:
+        """A trial has ended, and nothing about it changes any more."""
+        self._storage.set_trial_state_values(self.identity(number), state, values or None)
+        self.move(number, state)
+        if state is TrialState.FAIL:
+            self.scheduler.forget(number)
+        if state is TrialState.COMPLETE:
+            self.rank(values[0], number)
 
     def move(self, number: int, state: TrialState) -> None:
         """Notes that a trial, perhaps a new one, is in another state now."""
@@ -96,9 +121,8 @@ class Book:
         """What is confirmed from here on is another choice; whatever waits will not be needed."""
         for number in sorted(self._waiting):
             told = outcome(Failure(reason="stopped", message="the search was extended"))
-            self._storage.set_trial_user_attr(self.identity(number), "outcome", told)
-            self._storage.set_trial_state_values(self.identity(number), TrialState.FAIL)
-            self.move(number, TrialState.FAIL)
+            self.note(number, "outcome", told)
+            self.end(number, TrialState.FAIL)
         self.start = len(self)
         self.study.set_user_attr(START, self.start)
 
@@ -111,13 +135,8 @@ class Book:
         return all(self._states[n].is_finished() for n in range(number))
 
     @property
-    def next_index(self) -> int:
-        """Which trial `ask` will start: the first that waits, or a new one."""
-        return min(self._waiting, default=len(self))
-
-    @property
     def next_attributes(self) -> dict[str, Any]:
-        """What is known of the trial that `ask` will start; nothing of a new one."""
+        """What is known of the trial that `take` would start; nothing without one."""
         return self[min(self._waiting)].user_attrs if self._waiting else {}
 
 

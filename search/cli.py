@@ -29,6 +29,7 @@ from .command import (
     Resources,
     RunFolder,
     Sampler,
+    SamplerName,
     Scale,
     Scheduler,
     Seeds,
@@ -39,6 +40,7 @@ from .command import (
     budget,
     console,
     known_trials,
+    left_out,
     literal,
     load,
     needs_of,
@@ -68,7 +70,7 @@ def sweep(
     trials: Trials = None,
     epochs: Epochs = None,
     seeds: Seeds = None,
-    sampler: Annotated[Sampler, typer.Option(help="How to choose.")] = Sampler.tpe,
+    sampler: SamplerName = Sampler.tpe,
     scheduler: Annotated[
         Scheduler | None, typer.Option(help="How to stop early. [default: asha]")
     ] = None,
@@ -140,7 +142,7 @@ def sweep(
     plan.save(folder)
     going_on = resume_command(folder, address)
     told = f"running {plan.name} in {folder}; after any interruption: {going_on}"
-    for line in (told, *known_trials(plan)):
+    for line in (told, *known_trials(plan), *left_out(plan)):
         console().print(line, highlight=False, soft_wrap=True)
     try:
         _run(folder, plan, loaded, address)

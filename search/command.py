@@ -6,8 +6,9 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,6 +38,7 @@ class Sampler(StrEnum):
     tpe = "tpe"
     random = "random"
     qmc = "qmc"
+    paired = "paired"
     gp = "gp"
     cmaes = "cmaes"
     nsga2 = "nsga2"
@@ -56,6 +58,22 @@ class Scale(StrEnum):
 
     laptop = "laptop"
     paper = "paper"
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"momentune {metadata.version('momentune')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which it is."),
+    ] = False,
+) -> None:
+    """What goes before any command."""
 
 
 SpaceName = Annotated[
@@ -80,6 +98,14 @@ Checkpoints = Annotated[
         help="Folder or s3://BUCKET/PATH that all machines see. [default: in the run directory]",
     ),
 ]
+SamplerName = Annotated[
+    Sampler,
+    typer.Option(
+        "--sampler",
+        help="How to choose. `paired` is a qmc that gives shared parameters the same values in "
+        "every variant.",
+    ),
+]
 Trials = Annotated[int | None, typer.Option(min=1, help="Search trials per variant.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs of a full training.")]
 Seeds = Annotated[int | None, typer.Option(min=1, help="Fresh seeds to confirm with.")]
@@ -87,11 +113,12 @@ Concurrency = Annotated[
     int | None, typer.Option(min=1, help="Trials at a time; default: as many as fit.")
 ]
 Earlier = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         "--from",
-        metavar="RUN",
-        help="An earlier run whose trials the sampler knows from the start, beside any budget.",
+        metavar="PLACE",
+        help="Earlier trials that the sampler knows from the start: a run, FILE.csv as trials.csv, "
+        "or VARIANT=URL of an Optuna study.",
     ),
 ]
 SpaceScale = Annotated[Scale, typer.Option("--scale", help="The question's size.")]
@@ -203,11 +230,31 @@ def known_trials(plan: Plan) -> Iterator[str]:
     for run in plan.imported:
         known = Counter(trial["variant"] for trial in run["trials"])
         counts = ", ".join(f"{known[name]} of {n} of {name}" for name, n in run["complete"].items())
-        changed = (run["versions"], run["git"]) != (plan.versions, plan.git)
+        if "git" not in run:
+            note = "; that they are of this task, metric and length is your word"
+        elif (run["versions"], run["git"]) != (plan.versions, plan.git):
+            note = "; the code or a package has changed since"
+        else:
+            note = ""
         yield (
-            f"known from {run['run']}, beside any budget: {counts}; only those inside the space"
-            + ("; the code or a package has changed since" if changed else "")
+            f"known from {run['run']}, beside any budget: {counts}; only those inside the space, "
+            f"and to the sampler alone: none is confirmed, none stops another early{note}"
         )
+
+
+def left_out(plan: Plan) -> Iterator[str]:
+    """What a plan's grid goes without of the grid that a paper tried, a line for each variant."""
+    if plan.sampler["name"] == "grid":
+        for variant, values in plan.space.get("left_out", {}).items():
+            yield (
+                f"the grid of {variant} goes without what the paper tried outside of its ranges at "
+                f"{plan.space['scale']} scale: {tried(values)}"
+            )
+
+
+def tried(values: Mapping[str, Sequence[object]]) -> str:
+    """A grid's values by parameter: `step 0.1, 0.3; restart 2, 4`."""
+    return "; ".join(f"{name} {', '.join(map(str, own))}" for name, own in values.items())
 
 
 def literal(value: object) -> str:

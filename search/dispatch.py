@@ -10,7 +10,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, wait
+from concurrent.futures import wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,7 @@ os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
 import ray
 from ray import cloudpickle, tune
 
+from .ahead import in_background
 from .cluster import Head, Slots, check_machines
 from .cluster import HeadLostError as HeadLostError
 from .searcher import Bridge, SweepCallback, SweepScheduler, SweepSearcher
@@ -206,16 +207,7 @@ def _watched(work: Callable[[], object]) -> None:
     Raises:
         HeadLostError: the head is gone.
     """
-    head, done = Head(), Future[None]()
-
-    def run() -> None:
-        try:
-            work()
-            done.set_result(None)
-        except BaseException as error:
-            done.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
+    head, done = Head(), in_background("tune", work)
     while not wait([done], timeout=1.0).done:
         head.check()
     done.result()

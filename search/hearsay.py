@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Container, Iterable, Sequence
+from functools import cached_property
 from typing import Any, cast
 
 from optuna import Study
-from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import BaseTrial, FrozenTrial, TrialState, create_trial
 
@@ -22,60 +22,28 @@ TEACHING = ("oom", "diverged", "timeout", "exception")
 """The reasons that blame the configuration. A lost machine does not."""
 
 
-class InformedSampler(BaseSampler):
-    """A sampler that hears of failures too.
+class Heard:
+    """A study as a sampler is to see it: at one moment, and with failures as it should take them.
 
     Args:
-        sampler: whose.
+        study: whose.
         before: the trials from this number on are not heard of; None hears all.
         known: trials of earlier runs, heard of before all others.
     """
 
-    def __init__(
-        self,
-        sampler: BaseSampler,
-        before: int | None = None,
-        known: Sequence[FrozenTrial] = (),
-    ) -> None:
-        self._sampler, self._before, self._known = sampler, before, known
-
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """As the sampler."""
-        return self._sampler.infer_relative_search_space(self._heard(study), trial)
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """As the sampler."""
-        return self._sampler.sample_relative(self._heard(study), trial, search_space)
-
-    def sample_independent(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """As the sampler."""
-        heard = self._heard(study)
-        return self._sampler.sample_independent(heard, trial, param_name, param_distribution)
-
-    def _heard(self, study: Study) -> Study:
-        return cast(Study, _Heard(study, self._before, self._known))
-
-
-class _Heard:
-    """A study, with other trials."""
-
     def __init__(self, study: Study, before: int | None, known: Sequence[FrozenTrial]) -> None:
-        self._study, self._before, self._known = study, before, known
+        self.known, self._study, self._before = known, study, before
+
+    def by(self, trial: FrozenTrial) -> Study:
+        """The study as the sampler of a trial sees it; what it notes about that stays with it."""
+        self._storage = _Notes(self._study._storage, trial)
+        return cast(Study, self)
 
     def get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        return self._get_trials(deepcopy, states)
+        """As the study's, for whoever only reads."""
+        return [trial for trial in self._trials if states is None or trial.state in states]
 
     def _get_trials(
         self,
@@ -83,12 +51,28 @@ class _Heard:
         states: Container[TrialState] | None = None,
         use_cache: bool = False,
     ) -> list[FrozenTrial]:
+        return self.get_trials(deepcopy, states)
+
+    @cached_property
+    def _trials(self) -> list[FrozenTrial]:
         trials = self._study.get_trials(deepcopy=False)[: self._before]
-        heard = learned([*self._known, *trials], self._study.directions)
-        return [trial for trial in heard if states is None or trial.state in states]
+        return learned([*self.known, *trials], self._study.directions)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._study, name)
+
+
+class _Notes:
+    """A storage, for a sampler that notes something about a trial which is not there yet."""
+
+    def __init__(self, storage: BaseStorage, trial: FrozenTrial) -> None:
+        self._known, self._trial = storage, trial
+
+    def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
+        self._trial.system_attrs[key] = value
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._known, name)
 
 
 def known(

@@ -14,9 +14,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,8 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
 from optuna.trial import BaseTrial, FrozenTrial, TrialState, create_trial
 
 from .book import Book, finite, identity, outcome
-from .hearsay import known
+from .draft import Draft
+from .hearsay import Heard, known
 from .journal import Journal, Log, mend, records
 from .plan import BadInput, Plan
 from .sampling import sampler
@@ -67,7 +67,6 @@ class Ledger:
             self._journal = Journal(folder / plan.storage, writable=writable)
             self._storage = JournalStorage(self._journal)
         self._books: dict[tuple[str, Phase], Book] = {}
-        self._running: dict[int, tuple[optuna.Trial, Set[int]]] = {}
         self._synced = -math.inf
         self._spending = Spending(plan)
         self._known: dict[str, list[FrozenTrial]] = {}
@@ -200,9 +199,9 @@ class Ledger:
         return [book[n] for n in book.numbers(TrialState.COMPLETE)] if book else []
 
     def ready(self, variant: str) -> bool:
-        """Whether the next search trial may be asked for: what its sampler is to hear has ended."""
+        """Whether a new search trial may be drawn: what its sampler is to hear has ended."""
         book = self._books[variant, "search"]
-        before = self.plan.heard_before(book.next_index)
+        before = self.plan.heard_before(len(book))
         return before is None or book.finished_below(before)
 
     def next_alone(self, variant: str, phase: Phase) -> bool:
@@ -211,41 +210,63 @@ class Ledger:
         return bool(failures) and failures[-1]["reason"] == "oom"
 
     def failures(self, trial: Trial) -> list[dict[str, Any]]:
-        """The failures of a running trial's earlier attempts."""
-        return list(self._running[trial.number][0].user_attrs.get("failures", []))
+        """The failures of a trial's earlier attempts."""
+        attributes = self._books[trial.variant, trial.phase][trial.index].user_attrs
+        return list(attributes.get("failures", []))
 
     def trial(self, number: int) -> Trial | None:
         """The trial of that number, if it has begun."""
         trials = (trial for book in self._books.values() for trial in book.trials())
         return next((trial for trial in trials if trial.number == number), None)
 
-    def ask(self, variant: str, suggest: Callable[[BaseTrial], dict[str, Any]]) -> Trial:
-        """Starts a search trial: one that waits, or a new one with parameters from the sampler."""
+    def draw(self, variant: str, suggest: Callable[[BaseTrial], dict[str, Any]]) -> Draft:
+        """Draws the next new search trial of a variant.
+
+        That only reads, so it may be done in another thread, ahead of the moment when the trial is
+        started: its sampler hears of what has happened when it begins to draw, and no more.
+        """
         book = self._books[variant, "search"]
-        index = book.next_index
+        index = len(book)
         if variant not in self._known:
             self._known[variant] = known(self.plan.imported, variant, suggest)
-        book.study.sampler = sampler(self.plan, variant, index, self._known[variant])
-        asked = book.ask()
+        heard = Heard(book.study, self.plan.heard_before(index), self._known[variant])
+        return Draft(index, sampler(self.plan, variant, index, heard.known), heard, suggest)
+
+    def add(self, variant: str, draft: Draft) -> Trial:
+        """Starts a new search trial as it was drawn: one record holds all of it."""
+        book, index = self._books[variant, "search"], draft.number
         trial = Trial(
-            number=self.plan.search_number(variant, asked.number),
+            number=self.plan.search_number(variant, index),
             variant=variant,
             control=None,
             phase="search",
-            seed=self.plan.seed + asked.number,
+            seed=self.plan.seed + index,
             epochs=self.plan.epochs,
-            params=suggest(asked),
-            index=asked.number,
+            params=draft.values,
+            index=index,
         )
-        return self._start(book, asked, trial)
+        drawn = draft.trial
+        drawn.user_attrs = {"trial": identity(trial), "attempt": _attempt(1)}
+        drawn.datetime_start = datetime.now()  # in local time, as Optuna has it
+        book.add(drawn)
+        return trial
+
+    def take(self, variant: str, phase: Phase) -> Trial:
+        """Starts the first trial of a variant and phase that waits."""
+        book = self._books[variant, phase]
+        taken = book.take()
+        known, failures = taken.user_attrs, taken.user_attrs.get("failures", [])
+        attempt = known.get("attempt", {"number": 0})["number"] + 1
+        book.note(taken.number, "attempt", _attempt(attempt))
+        alone = bool(failures) and failures[-1]["reason"] == "oom"
+        return Trial(**known["trial"], index=taken.number, attempt=attempt, alone=alone)
 
     def begun(self, trial: Trial) -> None:
         """The training of a running trial begins now: its worker may have taken long to start."""
-        asked, _ = self._running[trial.number]
-        attempt = asked.user_attrs["attempt"]
-        now = datetime.now(UTC)
-        if (now - datetime.fromisoformat(attempt["started"])).total_seconds() > _LATE:
-            asked.set_user_attr("attempt", attempt | {"started": _written(now)})
+        book = self._books[trial.variant, trial.phase]
+        started = datetime.fromisoformat(book[trial.index].user_attrs["attempt"]["started"])
+        if (datetime.now(UTC) - started).total_seconds() > _LATE:
+            book.note(trial.index, "attempt", _attempt(trial.attempt))
 
     def plan_confirmation(
         self, variant: str, params: dict[str | None, dict[str, Any] | Failure]
@@ -278,8 +299,7 @@ class Ledger:
             attributes, state = {"trial": identity(trial)}, TrialState.WAITING
             if isinstance(given, Failure):
                 attributes, state = attributes | {"outcome": outcome(given)}, TrialState.FAIL
-            book.study.add_trial(create_trial(state=state, user_attrs=attributes))
-            book.move(index, state)
+            book.add(create_trial(state=state, user_attrs=attributes))
 
     def _outdated(self, variant: str) -> bool:
         """Whether what is confirmed is no longer the best, after an extended search."""
@@ -293,13 +313,6 @@ class Ledger:
         """The run-wide number of the confirm trial that `take` would start."""
         return int(self._books[variant, "confirm"].next_attributes["trial"]["number"])
 
-    def take(self, variant: str) -> Trial:
-        """Starts the first confirm trial of a variant that waits."""
-        book = self._books[variant, "confirm"]
-        asked = book.ask()
-        known = asked.user_attrs["trial"]
-        return self._start(book, asked, Trial(**known, index=asked.number))
-
     def record(self, trial: Trial, step: int, metrics: Metrics, *values: float) -> bool:
         """Writes down one report of a running trial; returns whether its scheduler stops it.
 
@@ -311,12 +324,12 @@ class Ledger:
                 scheduler.
         """
         self._log(trial, step, metrics)
-        book, (_, heard) = self._books[trial.variant, trial.phase], self._running[trial.number]
-        place = book.identity(trial.index)
-        if step not in heard:  # a training that goes on from a checkpoint repeats its last epoch
+        book = self._books[trial.variant, trial.phase]
+        if step not in book[trial.index].intermediate_values:
+            # A training that goes on from a checkpoint repeats its last epoch.
             for cost in values[1:]:
-                self._storage.set_trial_user_attr(place, f"{COST}{step}", cost)
-            self._storage.set_trial_intermediate_value(place, step, values[0])
+                book.note(trial.index, f"{COST}{step}", cost)
+            book.report(trial.index, step, values[0])
         return trial.phase == "search" and book.scheduler.stops(trial.index, step, values)
 
     def complete(self, trial: Trial, *values: float) -> None:
@@ -325,7 +338,10 @@ class Ledger:
 
     def prune(self, trial: Trial) -> None:
         """The trial was stopped by its scheduler; its value is that of its last report."""
-        self._end(trial, TrialState.PRUNED)
+        told = self._books[trial.variant, trial.phase][trial.index]
+        assert told.last_step is not None
+        last = told.intermediate_values[told.last_step]
+        self._end(trial, TrialState.PRUNED, () if self.plan.second_objective else (last,))
 
     def fail(self, trial: Trial, failure: Failure, metrics: Metrics | None = None) -> None:
         """The trial has no result; `metrics` is the report that showed it, if one did."""
@@ -335,22 +351,17 @@ class Ledger:
 
     def retry(self, trial: Trial, failure: Failure) -> None:
         """The attempt failed, and the trial waits for another one; its checkpoint stays."""
-        asked, _ = self._running.pop(trial.number)
+        book = self._books[trial.variant, trial.phase]
         told = {"attempt": trial.attempt, "reason": failure.reason, "message": failure.message}
-        asked.set_user_attr("failures", [*asked.user_attrs.get("failures", []), told])
-        self._wait(self._books[trial.variant, trial.phase], trial.index)
+        book.note(trial.index, "failures", [*self.failures(trial), told])
+        book.wait(trial.index)
 
     def release(self) -> None:
         """Makes every trial that runs wait, to be started again from its checkpoint."""
         for book in self._books.values():
             for index in book.numbers(TrialState.RUNNING):
-                self._wait(book, index)
-        self._running.clear()
+                book.wait(index)
         self._sync()
-
-    def _wait(self, book: Book, index: int) -> None:
-        self._storage.set_trial_state_values(book.identity(index), TrialState.WAITING)
-        book.move(index, TrialState.WAITING)
 
     def _open(self, variant: str, phase: Phase, writable: bool) -> None:
         name, directions = self.plan.study_name(variant, phase), [self.plan.space["direction"]]
@@ -371,19 +382,6 @@ class Ledger:
         judge = scheduler(self.plan.scheduler, self.plan.epochs, study.directions)
         self._books[variant, phase] = Book(study, self._storage, judge)
 
-    def _start(self, book: Book, asked: optuna.Trial, trial: Trial) -> Trial:
-        known = asked.user_attrs
-        failures, attempt = known.get("failures", []), known.get("attempt", {"number": 0})["number"]
-        alone = bool(failures) and failures[-1]["reason"] == "oom"
-        trial = replace(trial, attempt=attempt + 1, alone=alone)
-        if "trial" not in known:
-            asked.set_user_attr("trial", identity(trial))
-        now = _written(datetime.now(UTC))
-        asked.set_user_attr("attempt", {"number": trial.attempt, "started": now})
-        book.move(asked.number, TrialState.RUNNING)
-        self._running[trial.number] = asked, book[asked.number].intermediate_values.keys()
-        return trial
-
     def _end(
         self,
         trial: Trial,
@@ -391,17 +389,11 @@ class Ledger:
         values: tuple[float, ...] = (),
         failure: Failure | None = None,
     ) -> None:
-        asked, _ = self._running.pop(trial.number)
-        started = datetime.fromisoformat(asked.user_attrs["attempt"]["started"])
-        asked.set_user_attr("outcome", outcome(failure, datetime.now(UTC) - started))
         book = self._books[trial.variant, trial.phase]
-        book.study.tell(asked, values or None, state)
+        started = datetime.fromisoformat(book[trial.index].user_attrs["attempt"]["started"])
+        book.note(trial.index, "outcome", outcome(failure, datetime.now(UTC) - started))
+        book.end(trial.index, state, values)
         self._sync()
-        book.move(trial.index, state)
-        if state is TrialState.FAIL:
-            book.scheduler.forget(trial.index)
-        if values:
-            book.rank(values[0], trial.index)
 
     def _sync(self) -> None:
         """Puts what happened on the disk, if that is a second ago; metrics before states."""
@@ -425,5 +417,6 @@ class Ledger:
         self._spending.add(trial.number, line)
 
 
-def _written(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds")
+def _attempt(number: int) -> dict[str, Any]:
+    """What the study keeps about an attempt that starts now."""
+    return {"number": number, "started": datetime.now(UTC).isoformat(timespec="milliseconds")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ from .command import (
     Epochs,
     RunFolder,
     Sampler,
+    SamplerName,
     Scale,
     Scheduler,
     Seeds,
@@ -27,10 +29,12 @@ from .command import (
     app,
     console,
     known_trials,
+    left_out,
     load,
     planned_space,
     read,
     told,
+    tried,
     use_data,
 )
 from .plan import BadInput, Plan
@@ -89,6 +93,8 @@ def show(space: SpaceName, scale: SpaceScale = Scale.laptop, data: Data = None) 
         for control, change in variant.controls.items():
             words = change.__doc__ if callable(change) else change
             out.print(f"\ncontrol {variant.name}/{control}: {words}")
+    for sentence in _grids(found):
+        out.print(f"\n{sentence}")
     for variant in found.variants:
         if variant.caution:
             out.print(f"\n{variant.name}: {variant.caution}")
@@ -184,7 +190,7 @@ def plan_command(
     trials: Trials = None,
     epochs: Epochs = None,
     seeds: Seeds = None,
-    sampler: Annotated[Sampler, typer.Option(help="How to choose.")] = Sampler.tpe,
+    sampler: SamplerName = Sampler.tpe,
     scheduler: Annotated[Scheduler, typer.Option(help="How to stop early.")] = Scheduler.asha,
     concurrency: Concurrency = None,
     cpus: Annotated[float, typer.Option(min=0.01, help="CPUs per trial.")] = 1.0,
@@ -215,7 +221,7 @@ def plan_command(
     )
     with quiet_optuna():
         made, found = make_plan(loaded, request), loaded.space
-    for line in known_trials(made):
+    for line in (*known_trials(made), *left_out(made)):
         out.print(line, highlight=False, soft_wrap=True)
     _epoch_seconds(found, found.variants[0])  # the first one waits for libraries and data
     paces = {variant.name: _epoch_seconds(found, variant) for variant in found.variants}
@@ -228,6 +234,16 @@ def plan_command(
     out.print(shown)
     slots = f"{made.concurrency} slots, {timeline.busy:.1f} of them busy"
     out.print(f"about {duration(timeline.seconds)} on {slots}, if every epoch is like the first")
+
+
+def _grids(space: Space) -> Iterator[str]:
+    """The grid of each variant that has one, and what it goes without of the paper's."""
+    if space.grid:
+        yield f"grid of all: {tried(space.grid)}"
+    for variant in space.variants:
+        if variant.grid:
+            outside = f" (the paper's has also {tried(variant.left_out)})" * bool(variant.left_out)
+            yield f"grid of {variant.name}: {tried(variant.grid)}{outside}"
 
 
 def _short(value: object) -> str:

@@ -72,8 +72,8 @@ class SobolSampler(_PointSampler):
     """One point of a scrambled Sobol sequence.
 
     The n-th parameter that a trial asks for takes the n-th coordinate. A space asks for shared
-    parameters first. So with one seed for all variants, their k-th trials share the values of the
-    shared parameters: the variants are compared pair by pair.
+    parameters first. So with one seed for all variants (`paired`), their k-th trials share the
+    values of the shared parameters, and the variants are compared pair by pair.
 
     Args:
         seed: of the scrambling; it names the sequence.

@@ -22,7 +22,6 @@ from optuna.samplers import (
 )
 from optuna.trial import FrozenTrial
 
-from .hearsay import InformedSampler
 from .plan import BadInput, Plan
 from .points import GridSampler, SobolSampler, grid
 
@@ -32,13 +31,16 @@ SAMPLERS: dict[str, dict[str, Any]] = {
     "tpe": {"multivariate": True, "group": True, "constant_liar": True, "n_startup_trials": 8},
     "random": {},
     "qmc": {},
+    "paired": {},
     "gp": {"deterministic_objective": False, "n_startup_trials": 8},
     "cmaes": {"n_startup_trials": 8},
     "nsga2": {"population_size": 10},
     "grid": {},
 }
-"""Name -> settings, all of them, as plan.json freezes them. The trials before `n_startup_trials`
-are the first points of `qmc`: exactly so many, however many run at a time."""
+"""Name -> settings, all of them, as plan.json freezes them. The points of `qmc` are each variant's
+own; those of `paired` are the same for all, so that the k-th trials of all variants share the
+values of the shared parameters. The trials before `n_startup_trials` are the first points of
+`paired`: exactly so many, however many run at a time."""
 
 LEARNING = ("tpe", "gp", "cmaes", "nsga2")
 """Those that learn from trials that have ended."""
@@ -79,7 +81,8 @@ def _problems(name: str, space: dict[str, Any]) -> Iterator[str]:
 def _unordered(name: str, variant: dict[str, Any], shared: dict[str, Any]) -> Iterator[str]:
     told = f"variant {variant['name']}"
     if "described" in variant["parameters"]:
-        yield f"{told} draws its parameters one after the other, which tpe, qmc and random can"
+        told += " draws its parameters one after the other"
+        yield f"{told}, which tpe, random, qmc and paired can"
         return
     ranges = {**shared, **variant["parameters"]}
     searched = {n: p["name"] for n, p in ranges.items() if "name" in p}
@@ -100,8 +103,10 @@ def sampler(plan: Plan, variant: str, index: int, known: Sequence[FrozenTrial] =
     if name == "grid":
         return GridSampler(grid(plan.space, variant)[index])
     place = index + len(known)  # and not the points that a run with this seed began with again
-    if name == "qmc" or place < startup:
+    if name == "paired" or place < startup:
         return SobolSampler(_seed(plan.seed), place)
+    if name == "qmc":
+        return SobolSampler(_seed(plan.seed, variant), place)
     own = _seed(plan.seed, variant, index)
     if name == "random":
         return RandomSampler(seed=own)
@@ -109,7 +114,8 @@ def sampler(plan: Plan, variant: str, index: int, known: Sequence[FrozenTrial] =
         options["n_startup_trials"] = 1  # those that are still running are no reason for more
     if name == "cmaes" and known:
         options["source_trials"] = list(known)  # of its own study it hears only what it drew
-    return InformedSampler(_OPTUNA[name](seed=own, **options), plan.heard_before(index), known)
+    found: BaseSampler = _OPTUNA[name](seed=own, **options)
+    return found
 
 
 def _seed(*parts: object) -> int:

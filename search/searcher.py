@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+from ray import cloudpickle
+from ray.exceptions import RayActorError, RayTaskError
 from ray.tune import Callback
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -24,6 +26,7 @@ from .trainable import CHECKPOINT, FAILURE, METRICS, SAMPLE, TRIAL
 from .trial import Failure, Reason, Trial
 
 _IDLE_WORKERS = 1000  # as many as there may be: the slots bound them
+_MACHINE = "its node has died"  # what Ray says of a worker that was lost with its machine
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,11 +54,12 @@ class Bridge:
         """The config of the next Tune trial, None for "ask later", or Tune's word for the end."""
         self.sweep.slots = self._slots()
         full = len(self._trials) >= self.sweep.slots
-        trial = None if full else self._guard(None, self.sweep.next)
+        trial = None if full else self._guard(None, self.sweep.next, ahead=True)
         if trial is not None:
             self._trials[tune_id] = trial
             paths = {CHECKPOINT: _checkpoint(trial), SAMPLE: str(self._sample(trial))}
             return {TRIAL: trial.to_json(), **paths}
+        self._guard(None, self.sweep.prepare)
         over = self.error is not None or self.sweep.stopped or not (full or self.sweep.live)
         return Searcher.FINISHED if over else None
 
@@ -86,17 +90,13 @@ class Bridge:
         if over and trial.phase == "search":
             self._guard(None, self._shelf.remove, _checkpoint(trial))
 
-    def lost(self, tune_id: str, error: BaseException | None, told: str) -> None:
-        """Notes that a worker died; `end` follows.
-
-        Args:
-            tune_id: whose.
-            error: Ray's, if it could be kept.
-            told: Ray's text of it, whose last line says what it was.
-        """
+    def lost(self, tune_id: str, error: str) -> None:
+        """Notes that a worker died, with what Ray says of it; `end` follows."""
         number = self._trials[tune_id].number
         late = self.sweep.overdue(number) if number in self.sweep.live else None
-        self._failures[tune_id] = late or _lost(error, told)
+        if _MACHINE in error:
+            late = None  # which takes Ray long to notice, and is no fault of the training's
+        self._failures[tune_id] = late or _lost(error)
 
     def close(self) -> None:
         """Passes nothing on any more, and returns when nothing is being passed on."""
@@ -122,12 +122,50 @@ def _checkpoint(trial: Trial) -> str:
     return f"trial-{trial.number:06d}.pt"
 
 
-def _lost(error: BaseException | None, told: str) -> Failure:
-    lines = (str(error) if error else told).strip().splitlines() or ["Ray does not say why"]
-    kind = f"{type(error).__name__}: {lines[0]}" if error else lines[-1]
+def _lost(error: str) -> Failure:
+    kind, *_ = error.strip().splitlines() or ["Ray does not say why"]
     reason: Reason = "oom" if "OutOfMemoryError" in kind else "lost"
     message = f"the worker process ended before the training did ({kind})"
-    return Failure(reason=reason, message=message, traceback=told)
+    return Failure(reason=reason, message=message, traceback=error)
+
+
+class WorkerError(RayActorError):
+    """Any error of Ray's about a worker, as one that Tune knows.
+
+    At any other than an actor's and a task's Tune ends the whole run, and so at that of a worker
+    which Ray has ended because memory ran low.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(error_msg=f"{type(error).__name__}: {error}")
+
+
+def _survive_errors(tune_controller: object) -> None:
+    """Has Tune take every error of Ray's about a worker for the end of that worker's trial."""
+    manager = getattr(tune_controller, "_actor_manager", None)
+
+    def known(handle: Callable[..., None]) -> Callable[..., None]:
+        def handled(*, exception: Exception, **whose: object) -> None:
+            expected = isinstance(exception, RayActorError | RayTaskError)
+            handle(exception=exception if expected else WorkerError(exception), **whose)
+
+        return handled
+
+    for name in ("_actor_task_failed", "_actor_start_failed"):
+        if hasattr(manager, name):
+            setattr(manager, name, known(getattr(manager, name)))
+
+
+def _error(trial: TuneTrial) -> str:
+    """What Ray says of a trial's end; Tune's `get_error` looks where it is only later."""
+    path = trial.pickled_error_file or trial.error_file
+    if path is None or not Path(path).exists():
+        return ""
+    content = Path(path).read_bytes()
+    if path == trial.error_file:
+        return content.decode().partition("\n")[2]  # after the line that counts and dates it
+    error = cloudpickle.loads(content)
+    return f"{type(error).__name__}: {error}"
 
 
 class SweepCallback(Callback):
@@ -194,13 +232,20 @@ class SweepScheduler(FIFOScheduler):
         return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: object, trial: TuneTrial) -> None:
-        """A worker died."""
-        self._bridge.lost(trial.trial_id, trial.get_pickled_error(), str(trial.get_error()))
+        """A worker died, and perhaps its machine, with workers that wait there for a trial.
+
+        Tune hands these on without a look, and each would cost a trial one of its attempts: all
+        that wait are ended.
+        """
+        if hasattr(tune_controller, "_cleanup_cached_actors"):
+            tune_controller._cleanup_cached_actors(force_all=True)
+        self._bridge.lost(trial.trial_id, _error(trial))
 
     def on_trial_add(self, tune_controller: object, trial: TuneTrial) -> None:
         """Queues it."""
         if not self._keeping:
             self._keep_idle_workers(tune_controller, trial)
+            _survive_errors(tune_controller)
         self._added.append(trial)
 
     def _keep_idle_workers(self, tune_controller: object, trial: TuneTrial) -> None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from .ahead import Ahead
+from .draft import Draft
 from .ledger import Ledger, Metrics
 from .plan import Plan
 from .trial import PHASES, RETRIES, Failure, Phase, Trial, failure_of
@@ -62,6 +64,7 @@ class Sweep:
         self.live: dict[int, _Live] = {}
         self._planned: set[str] = set()  # whose confirmation is written down
         self.slots = plan.concurrency or 0
+        self._ahead = Ahead(self._draw)
         self._stopping = stopping or (lambda: False)
         self._clock = clock
 
@@ -70,15 +73,25 @@ class Sweep:
         """Whether nothing more is to start although trials are left."""
         return self._stopping()
 
-    def next(self) -> Trial | None:
-        """Starts a trial. None when nothing can start now: ask again when a running one ends."""
+    def prepare(self) -> None:
+        """Draws the next search trial ahead, if draws are slow: there is no slot for it yet."""
+        name = self._next_searching()
+        if name and self.live and not (self.stopped or self.ledger.waiting(name, "search")):
+            self._ahead.begin(name)
+
+    def next(self, *, ahead: bool = False) -> Trial | None:
+        """Starts a trial. None when nothing can start now: ask again when a running one ends.
+
+        Args:
+            ahead: while trials run, do not wait for a slow sampler either: None until it has drawn.
+        """
         if self.stopped or any(live.trial.alone for live in self.live.values()):
             return None
         alone = self._next_alone()
         if alone:
-            trial = None if self.live else self._begin(*alone)
+            trial = None if self.live else self.ledger.take(*alone)
         else:
-            trial = self._next_search() or self._next_confirm()
+            trial = self._next_search(ahead) or self._next_confirm()
         if trial is not None:
             for live in self.live.values():
                 live.beside = True
@@ -152,16 +165,31 @@ class Sweep:
         self._forget(live)
         return True
 
-    def _next_search(self) -> Trial | None:
+    def _next_search(self, ahead: bool) -> Trial | None:
+        name = self._next_searching()
+        if name is None:
+            return None
+        if self.ledger.waiting(name, "search"):
+            return self.ledger.take(name, "search")
+        if ahead and self.live and self._ahead.begin(name):
+            return None
+        return self.ledger.add(name, self._ahead.take(name))
+
+    def _next_searching(self) -> str | None:
+        """Whose search trial is next, if any can be started now."""
+
         def begun(variant: str) -> int:
             return self.ledger.made(variant, "search") - self.ledger.waiting(variant, "search")
 
+        def open_(name: str) -> bool:
+            there = self.ledger.waiting(name, "search") or self.ledger.ready(name)
+            return begun(name) < self.ledger.planned(name, "search") and bool(there)
+
         # The variant that has begun fewest is next, so that an interrupted sweep is fair too.
-        for name in sorted(self.plan.variants, key=begun):
-            if begun(name) >= self.ledger.planned(name, "search") or not self.ledger.ready(name):
-                continue
-            return self._begin(name, "search")
-        return None
+        return next(filter(open_, sorted(self.plan.variants, key=begun)), None)
+
+    def _draw(self, name: str) -> Draft:
+        return self.ledger.draw(name, partial(self.space.suggest, self.space.variant(name)))
 
     def _next_confirm(self) -> Trial | None:
         ledger, ready = self.ledger, [v for v in self.plan.variants if self.ledger.searched(v)]
@@ -171,7 +199,7 @@ class Sweep:
                 ledger.plan_confirmation(name, self._contenders(name))
         waiting = [name for name in ready if ledger.waiting(name, "confirm")]
         # All contenders of a seed before the next seed: what stops early is paired all the same.
-        return self._begin(min(waiting, key=ledger.next_confirm), "confirm") if waiting else None
+        return ledger.take(min(waiting, key=ledger.next_confirm), "confirm") if waiting else None
 
     def _next_alone(self) -> tuple[str, Phase] | None:
         """Where a trial waits that must run alone; everything else waits for it."""
@@ -180,11 +208,6 @@ class Sweep:
             (n, p) for n in self.plan.variants for p in PHASES if p == "search" or searched(n)
         ]
         return next((place for place in places if self.ledger.next_alone(*place)), None)
-
-    def _begin(self, name: str, phase: Phase) -> Trial:
-        if phase == "confirm":
-            return self.ledger.take(name)
-        return self.ledger.ask(name, partial(self.space.suggest, self.space.variant(name)))
 
     def _contenders(self, name: str) -> dict[str | None, dict[str, Any] | Failure]:
         """Parameters of a variant's best trial and of its controls; a control may be impossible."""

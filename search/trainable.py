@@ -81,6 +81,8 @@ class Training(tune.Trainable):
             if self._reports is None:
                 self._reports = self._train()
             metrics = next(self._reports, None)
+            if metrics is None and self._kept and not self.iteration:
+                metrics = self._anew()
             self._keep()
             last = metrics is None or metrics.get("epoch", self.iteration + 1) >= self._trial.epochs
         except (Exception, SystemExit) as error:
@@ -133,6 +135,13 @@ class Training(tune.Trainable):
             checkpoint=self._checkpoint,
             sample=self._sample,
         )
+
+    def _anew(self) -> dict[str, Any] | None:
+        """Begins again without the checkpoint, whose last epoch was trained but never heard of."""
+        self._shelf.release(self._checkpoint)
+        self._shelf.remove(self._name)
+        self._reports = self._train()
+        return next(self._reports, None)
 
     def _keep(self) -> None:
         """Puts a checkpoint that the training has written where other machines see it."""

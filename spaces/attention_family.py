@@ -17,8 +17,8 @@ from ..models import (
 )
 from ..models.tasks import TokenTask
 from .family import same_gain
-from .parameters import Float, Parameters, Value, Values, contains
-from .space import Grid, Variant
+from .parameters import Float, Parameters, Values
+from .space import Grid, Variant, tried
 
 SMALL: Parameters = {
     "features": 32,
@@ -89,7 +89,7 @@ def variants(
     What the authors call adaptive momentum is momentum attention with an adaptive connection
     (section 3.1); its delta is the one that they chose everywhere. Where a momentum is searched, a
     control has none at the same step, and another none at the step that has the same effect in the
-    long run. Of the authors' grids those values stand here that are in the ranges.
+    long run.
 
     Args:
         network: `classifier`, `pair_classifier`, `predictor` or `translator`.
@@ -115,7 +115,7 @@ def variants(
             partial(network, attention="momentum"),
             parameters=attention,
             controls={"no_momentum": {"momentum": 0.0}, "same_gain": same_gain},
-            grid=_inside(attention, grid),
+            **tried(attention, grid),
         ),
         Variant(
             "momentum_residual",
@@ -126,7 +126,7 @@ def variants(
                 "no_residual_momentum": {"residual_momentum": 0.0},
                 "same_residual_gain": same_residual_gain,
             },
-            grid=_inside(momentum_connection, residual_grid),
+            **tried(momentum_connection, residual_grid),
         ),
         Variant(
             "adaptive_residual",
@@ -136,14 +136,14 @@ def variants(
                 "no_momentum": {"momentum": 0.0},
                 "no_residual_momentum": {"delta": 1.0},
             },
-            grid=_inside(adaptive_connection, {"residual_step": adaptive_steps}),
+            **tried(adaptive_connection, {"residual_step": adaptive_steps}),
         ),
         Variant(
             "adaptive",
             partial(network, attention="adaptive"),
             parameters={"step": step, "delta": 1e-4},
             controls={"no_momentum": {"delta": 1.0}},
-            grid=_inside(attention, {"step": grid["step"]}),
+            **tried(attention, {"step": grid["step"]}),
         ),
     ]
 
@@ -152,11 +152,3 @@ def same_residual_gain(values: Values) -> Values:
     """Residual momentum 0 and step/(1 - momentum): the same gain over many layers."""
     gain = values["residual_step"] / (1 - values["residual_momentum"])
     return {"residual_momentum": 0.0, "residual_step": gain}
-
-
-def _inside(parameters: Parameters, grid: Grid) -> dict[str, list[Value]]:
-    """Of the values that the authors tried, those in the ranges."""
-    return {
-        name: [value for value in tried if contains(parameters[name], value)]
-        for name, tried in grid.items()
-    }

@@ -9,7 +9,15 @@ from dataclasses import fields, replace
 from typing import Any
 
 from .parameters import Parameter, Value, contains, describe, problem
-from .space import EVIDENCE, TRAINING_CONTEXT, TRAINING_PARAMETERS, Grid, Space, Variant
+from .space import (
+    EVIDENCE,
+    MEASURED,
+    TRAINING_CONTEXT,
+    TRAINING_PARAMETERS,
+    Grid,
+    Space,
+    Variant,
+)
 
 _NAME = re.compile(r"[A-Za-z][\w.-]*")
 
@@ -69,18 +77,21 @@ def _budget(space: Space) -> Iterator[str]:
 
 
 def _published(space: Space) -> Iterator[str]:
-    known = [variant.name for variant in space.variants]
+    controls = {variant.name: list(variant.controls) for variant in space.variants}
     for result in space.published:
-        if result.variant not in known:
+        told = f"a published result of {result.variant!r} has"
+        if result.variant not in controls:
             yield (
                 f"a published result is of variant {result.variant!r}, which is none of "
-                + ", ".join(known)
+                + ", ".join(controls)
             )
+        elif result.control not in ("", *controls[result.variant]):
+            known = ", ".join(controls[result.variant]) or "the variant has none"
+            yield f"{told} control {result.control!r}, which is none of its controls: {known}"
         if result.evidence not in EVIDENCE:
-            yield (
-                f"a published result has evidence {result.evidence!r}, which is none of "
-                + ", ".join(EVIDENCE)
-            )
+            yield f"{told} evidence {result.evidence!r}, which is none of {', '.join(EVIDENCE)}"
+        if result.split not in MEASURED:
+            yield f"{told} split {result.split!r}, which is none of {', '.join(MEASURED)}"
 
 
 def _paper(space: Space) -> Iterator[str]:

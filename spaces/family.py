@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import nn
@@ -36,7 +36,7 @@ from ..models import (
 )
 from ..models.classifier import Cell
 from .parameters import Choice, Float, Parameters, Values, contains
-from .space import Control, Grid, Variant
+from .space import Control, Grid, Variant, tried
 
 Maker = Callable[..., Cell]
 Cells = Mapping[str, Maker]
@@ -76,12 +76,16 @@ DTRIVS: Cells = {
 MOMENTA = (0.0, 0.1, 0.3, 0.6, 0.9)
 STEPS = (0.1, 0.3, 0.6, 0.9, 1.0)
 """The ablation of the paper's figure: each momentum with each step (section 1.6.2)."""
+LANGUAGE_MOMENTA = (*MOMENTA, 0.99)
+"""On the Penn Treebank the authors also tried one that the figure does not show (1.6.2)."""
+NESTEROV_STEPS = (0.01, *STEPS)
 RESTARTS = (2, 4, 6, 8, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 125, 150, 200, 250, 300, 350)
+"""What they tried of Nesterov's cells: each step with each restart (1.6.2)."""
 SECOND_MOMENTS = (0.001, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 0.999)
-"""The decays of RMSProp's and the restarts of Nesterov's cells that the authors tried (1.6.2)."""
+"""The decays of RMSProp's and Adam's cells that they tried (1.6.2)."""
 
-
-ADAPTIVE_STEP = Float(0.1, 1.0, log=True)
+PAPER_STEP = Float(0.1, 1.0, log=True)
+ADAPTIVE_STEP = PAPER_STEP
 """A drive over sqrt(m) is about 1 in size, whatever the input's is."""
 
 
@@ -135,11 +139,18 @@ class Speaking:
 
 @dataclass(frozen=True)
 class Dynamics:
-    """What may vary of a cell besides its size, and what stands against it: see `Variant`."""
+    """What may vary of a cell besides its size, and what stands against it: see `Variant`.
+
+    Attributes:
+        parameters: of the dynamics.
+        controls: by name.
+        tried: the authors' own grid; a range may leave some of it out.
+        caution: on the ranges.
+    """
 
     parameters: Parameters
     controls: Mapping[str, Control] = field(default_factory=dict)
-    grid: Grid = field(default_factory=dict)
+    tried: Grid = field(default_factory=dict)
     caution: str = ""
 
 
@@ -164,8 +175,8 @@ def family(
             network=network(cells[optimizer]),
             parameters=chosen.parameters,
             controls=chosen.controls,
-            grid=chosen.grid,
             caution=chosen.caution,
+            **tried(chosen.parameters, chosen.tried),
         )
         for optimizer, chosen in dynamics.items()
     ]
@@ -173,27 +184,56 @@ def family(
 
 
 def every_dynamics(
-    *, step: Float, restart: Choice, adaptive_step: Float = ADAPTIVE_STEP
+    *,
+    step: Float,
+    restart: Choice,
+    adaptive_step: Float = ADAPTIVE_STEP,
+    nesterov_step: Float | None = None,
+    momenta: Sequence[float] = MOMENTA,
 ) -> dict[str, Dynamics]:
-    """All four optimizers with one range of steps, another for those that divide by sqrt(m)."""
+    """All four optimizers.
+
+    Args:
+        step: of heavy ball, and of Nesterov's unless it has its own.
+        restart: of Nesterov's.
+        adaptive_step: of those that divide by sqrt(m).
+        nesterov_step: where it differs.
+        momenta: of heavy ball, those that the authors tried.
+    """
     return {
-        "momentum": heavy_ball(step),
-        "nesterov": nesterov(step, restart),
+        "momentum": heavy_ball(step, momenta),
+        "nesterov": nesterov(nesterov_step or step, restart),
         "adam": adam(adaptive_step),
         "rmsprop": rmsprop(adaptive_step),
     }
 
 
-def heavy_ball(step: Float) -> Dynamics:
-    """Momentum and step: over all momenta of the paper's ablation."""
+def paper_dynamics(
+    step: Float = PAPER_STEP,
+    *,
+    adaptive_step: Float = ADAPTIVE_STEP,
+    momenta: Sequence[float] = MOMENTA,
+) -> dict[str, Dynamics]:
+    """The same, where the ranges hold every step and restart that the authors tried."""
+    return every_dynamics(
+        step=step,
+        restart=Choice([*RESTARTS, 0]),
+        adaptive_step=adaptive_step,
+        nesterov_step=Float(NESTEROV_STEPS[0], step.high, log=True),
+        momenta=momenta,
+    )
+
+
+def heavy_ball(step: Float, momenta: Sequence[float] = MOMENTA) -> Dynamics:
+    """Momentum, from 0 to the largest that was tried, and step."""
     return Dynamics(
-        parameters={"momentum": Float(0.0, 0.9), "step": step},
+        parameters={"momentum": Float(0.0, max(momenta)), "step": step},
         controls={
             "no_momentum": {"momentum": 0.0},
             "same_gain": same_gain,
             **_unit_step(step),
         },
-        grid={"momentum": MOMENTA, "step": _inside(step, STEPS)},
+        tried={"momentum": momenta, "step": STEPS},
     )
 
 
@@ -202,7 +242,7 @@ def nesterov(step: Float, restart: Choice) -> Dynamics:
     return Dynamics(
         parameters={"step": step, "restart": restart},
         controls={"no_momentum": {"restart": 1}, **_unit_step(step)},
-        grid={"step": _inside(step, STEPS), "restart": _inside(restart, RESTARTS)},
+        tried={"step": NESTEROV_STEPS, "restart": RESTARTS},
     )
 
 
@@ -227,13 +267,10 @@ def adam(step: Float) -> Dynamics:
         controls={
             "no_momentum": {"momentum": 0.0},
             "same_gain": same_gain,
+            **_unit_step(step),
             "no_division": {"divided": False},
         },
-        grid={
-            "momentum": (0.0, 0.6),
-            "step": _inside(step, [0.6]),
-            "beta2": SECOND_MOMENTS,
-        },
+        tried={"momentum": (0.0, 0.6), "step": (0.6,), "beta2": SECOND_MOMENTS},
         caution=(
             "where momentum squared is not below beta2 the drive can grow without bound, and the "
             "cell warns; the ranges and the grid go there, because the authors did"
@@ -248,8 +285,41 @@ def rmsprop(step: Float) -> Dynamics:
     """
     return Dynamics(
         parameters={"step": step, "beta2": Float(0.001, 0.999), "divided": True},
-        controls={"no_memory": no_memory, "no_division": {"divided": False}},
-        grid={"step": _inside(step, [0.6]), "beta2": SECOND_MOMENTS},
+        controls={
+            "no_memory": no_memory,
+            **_unit_step(step),
+            "no_division": {"divided": False},
+        },
+        tried={"step": (0.6,), "beta2": SECOND_MOMENTS},
+    )
+
+
+def on_preactivation(dynamics: Mapping[str, Dynamics]) -> dict[str, Dynamics]:
+    """With a control whose Nesterov's momentum is on all that the gates hear (oddity O-R1).
+
+    That is the cell of the authors' own runs on images and speech. It goes step by step: no kernel
+    runs it.
+    """
+    way = _switched(dynamics["nesterov"], "momentum_on", "drive", on_preactivation="preactivation")
+    return {**dynamics, "nesterov": way}
+
+
+def bias_outside(dynamics: Mapping[str, Dynamics]) -> dict[str, Dynamics]:
+    """With a control whose input bias is outside heavy ball's velocity (oddity O-R3).
+
+    Inside, a small step shrinks the bias as it shrinks the input, and the forget gates' is part of
+    what the authors set by hand on speech: part of the gain there may be that.
+    """
+    way = _switched(dynamics["momentum"], "drive_bias", "inside", bias_outside="outside")
+    return {**dynamics, "momentum": way}
+
+
+def _switched(chosen: Dynamics, setting: str, usual: str, **others: str) -> Dynamics:
+    """One more control by name, which has another way of a setting than the usual one."""
+    return replace(
+        chosen,
+        parameters={**chosen.parameters, setting: usual},
+        controls={**chosen.controls, **{name: {setting: way} for name, way in others.items()}},
     )
 
 
@@ -269,8 +339,3 @@ def no_memory(values: Values) -> Values:
 def _unit_step(step: Float) -> dict[str, Control]:
     """Step 1, where the range has it: what the step adds."""
     return {"unit_step": {"step": 1.0}} if contains(step, 1.0) else {}
-
-
-def _inside(parameter: Float | Choice, tried: Any) -> list[Any]:
-    """Of the values that were tried, those in a range."""
-    return [value for value in tried if contains(parameter, value)]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, TypedDict, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from torch import nn
 
 from ..models import Task, build, fit, save_png
 from . import parameters as _parameters
-from .parameters import Parameters, Value, Values
+from .parameters import Parameters, Value, Values, contains
 
 Metrics = dict[str, Any]
 """What a training yields once an epoch: ``validation_<metric>``, ``test_<metric>`` in the last one
@@ -53,6 +53,28 @@ SAMPLES, ZOOM = 25, 8
 """How many pictures are drawn, and how many pixels wide each of their pixels is."""
 
 
+class Tried(TypedDict):
+    """A variant's `grid` and `left_out`."""
+
+    grid: Grid
+    left_out: Grid
+
+
+def tried(parameters: Parameters, values: Grid) -> Tried:
+    """What others tried, parted into what a search over these parameters could draw and the rest.
+
+    Args:
+        parameters: of a variant.
+        values: their grid.
+    """
+    inside = {n: [v for v in own if contains(parameters[n], v)] for n, own in values.items()}
+    outside = {n: [v for v in own if v not in inside[n]] for n, own in values.items()}
+    return Tried(
+        grid={name: own for name, own in inside.items() if own},
+        left_out={name: own for name, own in outside.items() if own},
+    )
+
+
 @dataclass(frozen=True)
 class Variant:
     """One contender.
@@ -63,12 +85,17 @@ class Variant:
             that `fit` does not take; trained by `fit`. Or give `run` instead.
         run: a generator function that trains by itself and yields one dict of metrics per epoch. It
             is called with its parameters by name and with those of ``task, epochs, seed, test,
-            checkpoint`` that it names. ``test`` is true only where test metrics are wanted.
+            checkpoint`` that it names. ``test`` is true only where test metrics are wanted. Where a
+            file is at ``checkpoint``, it goes on from there, and first yields the metrics of the
+            epoch that the file holds: perhaps nobody has heard them. If it yields nothing, the file
+            is removed, and it is called again.
         parameters: the parameters only this variant has, by name, or a define-by-run function.
         baseline: the variant that the others are compared with; each space has exactly one.
         controls: this variant with part of its idea switched off, by name: the parameters that
             change, or a function that computes them from the variant's.
         grid: the paper's own grid of its parameters; the others sit in the middle of their ranges.
+        left_out: what of the paper's grid lies outside the ranges, so that the grid goes without
+            it; whoever runs the grid is told. See `tried`.
         caution: what one should know of its ranges before one searches them.
     """
 
@@ -79,6 +106,7 @@ class Variant:
     baseline: bool = False
     controls: Mapping[str, Control] = field(default_factory=dict)
     grid: Grid = field(default_factory=dict)
+    left_out: Grid = field(default_factory=dict)
     caution: str = ""
 
     def controlled(self, control: str | None, values: Values) -> Values:
@@ -112,6 +140,11 @@ their repository's history; or known by hearsay only, which confirms nothing."""
 
 EVIDENCE: tuple[Evidence, ...] = get_args(Evidence)
 
+Measured = Literal["train", "validation", "test"]
+"""The split of its data that a result was measured on."""
+
+MEASURED: tuple[Measured, ...] = get_args(Measured)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
@@ -119,12 +152,15 @@ class Published:
 
     Attributes:
         variant: of the space, whose result it is.
-        metric: what was measured, on test data, by the task's name for it where it has one.
+        metric: what was measured, by the task's name for it where it has one.
         value: the mean over the authors' runs.
         setting: what it was measured on and how: sizes, epochs, runs, how the best was picked.
         source: where it is written.
         evidence: how far it was confirmed, one of `EVIDENCE`; what was only recalled is kept here,
             and never told to a plan or a report.
+        split: of which data; validation stands beside validation, and test beside test.
+        control: of the variant, where what the authors measured is the variant's control: a
+            momentum of 0, say; empty for the variant itself.
         spread: the sample standard deviation over the authors' runs, None where there is none.
     """
 
@@ -134,6 +170,8 @@ class Published:
     setting: str
     source: str
     evidence: Evidence
+    split: Measured = "test"
+    control: str = ""
     spread: float | None = None
 
 
@@ -289,7 +327,7 @@ class Space:
         The digest is of what decides which trials there are and how they are compared: task, data,
         metrics, ranges, grids, variants, controls. It cannot see the code of builders and
         functions, and leaves out what is only said: the question, the scale's name, the results of
-        others.
+        others, what a grid goes without.
         """
         task = self.loaded_task
         deciding = {
@@ -320,6 +358,7 @@ class Space:
             "chance": task.chance if task else None,
             "linear": task.linear() if task else None,
             "whole": task.whole if task else None,
+            "left_out": {v.name: _encode_grid(v.left_out) for v in self.variants if v.left_out},
             "published": [asdict(r) for r in self.published if r.evidence != "recalled"],
             "digest": hashlib.sha256(canonical).hexdigest(),
         }

@@ -9,7 +9,7 @@ import platform
 import re
 from collections import Counter
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from .sources import VARIABLE, Part, data_folder, sha256
+from .sources import VARIABLE, Part, data_folder, read, sha256
 from .task import IGNORED, Stream, Task
 
 Level = Literal["word", "character"]
@@ -56,7 +56,8 @@ class Language(Task):
     Words are set in lower case, and signs are words of their own; the Penn Treebank is taken as it
     is, with an end at each line. Those that are frequent in the training text are known, the others
     are all one token. The metric is `perplexity`, e to the cross entropy per word, or `bits` per
-    character; whoever takes every token for equally likely reaches their number, or its logarithm.
+    character. `chance` is what who knows how often each token comes, and nothing of what came
+    before, reaches on validation data: see there.
 
     Args:
         level: what a token is.
@@ -95,7 +96,18 @@ class Language(Task):
         self.name = f"language-{level}"
         self.metric = "perplexity" if level == "word" else "bits"
         self.input_size = self.output_size = vocabulary
-        self.chance = float(vocabulary) if level == "word" else math.log2(vocabulary)
+
+    @cached_property
+    def chance(self) -> float:  # type: ignore[override]
+        """The metric of frequencies alone, on validation data; no network need do worse.
+
+        Of K tokens that can come, the unknown among them, each is foreseen with probability
+        (n + 1) / (N + K), where it came n times among the N of the training text.
+        """
+        numbers = self._numbers()
+        counts = np.bincount(numbers["train"]) + 1.0  # all but the unknown are in there
+        nats = -np.log(counts / counts.sum())[numbers["validation"][1:]].mean()
+        return self._told(float(nats))[self.metric]
 
     @property
     def data(self) -> dict[str, str | int]:
@@ -130,7 +142,9 @@ class Language(Task):
 
     def metrics(self, prediction: Tensor, target: Tensor) -> dict[str, float]:
         """`loss` in nats per token, and `perplexity` or `bits`, from what `condensed` keeps."""
-        nats = prediction.double().mean().item()
+        return self._told(prediction.double().mean().item())
+
+    def _told(self, nats: float) -> dict[str, float]:
         if self.level == "word":
             return {"loss": nats, "perplexity": math.exp(min(nats, 700.0))}  # finite, as nats are
         return {"loss": nats, "bits": nats / math.log(2)}
@@ -173,7 +187,7 @@ def _source(folder: Path | None, full: bool) -> Source:
     names = PENN.values()
     missing = [name for name in names if folder is None or not (folder / name).is_file()]
     if folder is not None and not missing:
-        texts = {part: (folder / name).read_text("utf-8") for part, name in PENN.items()}
+        texts = {part: read(folder / name) for part, name in PENN.items()}
         return Source("Penn Treebank", texts, penn=True)
     if full or len(missing) < len(names):
         raise FileNotFoundError(
@@ -183,7 +197,7 @@ def _source(folder: Path | None, full: bool) -> Source:
     files = sorted(folder.glob("*.txt")) if folder is not None else []
     if files:
         name = ", ".join(file.name for file in files)
-        return Source(name, _parted("\n".join(file.read_text("utf-8") for file in files)))
+        return Source(name, _parted("\n".join(map(read, files))))
     return Source(f"Python {platform.python_version()} language reference", _parted(_reference()))
 
 

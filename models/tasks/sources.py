@@ -28,6 +28,24 @@ def data_folder() -> Path | None:
     return Path(named)
 
 
+def read(path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        ValueError: it is not UTF-8.
+    """
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"{path} is no UTF-8 text: byte {error.start} (line {line}) is "
+            f"0x{content[error.start]:02x}, {error.reason}; convert it, for example with "
+            f"`iconv -f latin1 -t utf-8 {path.name} > utf8.txt`, or take it out of the folder"
+        ) from error
+
+
 def ranks(labels: NDArray[np.integer]) -> NDArray[np.int64]:
     """How many samples of its class come before each sample."""
     order = np.argsort(labels, kind="stable")

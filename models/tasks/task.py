@@ -119,7 +119,7 @@ class Task(ABC):
     input_size: int  # features per time step
     output_size: int  # numbers predicted per sample
     needs_data: bool = False  # whether no package brings its data: they come from the data folder
-    chance: float | None = None  # what guessing gives of `metric`, where that is known
+    chance: float | None = None  # what guessing gives of `metric`, where known; not of test data
     whole: int | None = None  # samples of the published data, where it may be only a part of them
 
     @property

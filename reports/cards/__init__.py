@@ -17,7 +17,7 @@ import pandas as pd
 
 from ..card import Card
 from ..run import Run, RunError
-from . import course, outcome, search, space
+from . import ablation, course, outcome, published, search, space
 
 Make = Callable[[Run], Card | None]
 GROUP = "momentune.cards"  # entry points of other packages
@@ -25,14 +25,15 @@ GROUP = "momentune.cards"  # entry points of other packages
 CARDS: dict[str, Make] = {
     "confirmed": outcome.confirmed,
     "gains": outcome.gains,
-    "published": space.published,
+    "others": outcome.others,
+    "published": published.published,
     "curves": course.curves,
     "readings": course.readings,
     "series": course.series,
     "samples": course.samples,
     "history": search.history,
     "budget": space.budget,
-    "momentum": space.momentum,
+    "momentum": ablation.momentum,
     "importance": space.importance,
     "slices": search.slices,
     "parallel": space.parallel,

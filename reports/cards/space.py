@@ -9,27 +9,10 @@ from .. import exploration as explore
 from ..card import Card
 from ..charts import space as charts
 from ..run import Run
-from ..wording import listing, number, plain, significant, titled
-from .writing import MOST, axis, digits, thinned, thinning
+from ..wording import listing, plain, titled
+from .writing import MOST, axis, thinned, thinning
 
 MOST_LINES = 400  # of one variant in parallel coordinates
-
-
-def momentum(run: Run) -> Card | None:
-    """Momentum against step size: the best value found in each cell."""
-    named = {v: axes for v in run.variants if (axes := explore.momentum_axes(run, v))}
-    if not named:
-        return None
-    axes, title = next(iter(named.values())), "Momentum and step size"
-    cells = explore.momentum_cells(run)
-    if cells.empty:
-        return Card(title, "No search trial of a variant with momentum has completed yet.", cells)
-    specs = compare.searched(run, next(iter(named)))
-    kinds = explore.kind(specs[axes[0]]), explore.kind(specs[axes[1]])
-    best = str(run.space["direction"])
-    chart = charts.momentum_map(cells, axes, kinds, f"best {axis(run)}", best)
-    finding = f"Each cell shows the best {axis(run)} of its completed trials; empty cells had none."
-    return Card(title, finding, cells, chart)
 
 
 def parallel(run: Run) -> Card | None:
@@ -180,43 +163,3 @@ def slots(run: Run) -> Card | None:
         return Card(title, finding + note, frame, charts.busy(frame, run.variants))
     note = "Pale bars are the search, full ones the confirmation."
     return Card(title, finding + note, bars, charts.slots(bars, run.variants))
-
-
-def published(run: Run) -> Card | None:
-    """Published results beside ours, never mixed with them."""
-    told = run.space.get("published") or []
-    if not told:
-        return None
-    ours = compare.contenders(run).set_index("contender")
-    scale = run.space.get("scale") or "as planned"
-    lines = [
-        {
-            "variant": entry.get("variant"),
-            "metric": entry.get("metric"),
-            "published": entry.get("value"),
-            "spread": entry.get("spread"),
-            "setting": entry.get("setting"),
-            "source": entry.get("source"),
-            "evidence": entry.get("evidence"),
-            "here": ours["test"].get(str(entry.get("variant"))) if _same(run, entry) else None,
-        }
-        for entry in told
-    ]
-    frame = pd.DataFrame(lines)
-    shown = [
-        f"{r['variant']} {significant(float(r['published']))}"
-        + (f" (here {number(float(r['here']), digits(run))})" if r["here"] == r["here"] else "")
-        for r in lines
-        if r["published"] is not None and r["here"] is not None
-    ]
-    finding = f"This run is at scale {scale}; a published number is at its own setting. "
-    finding += f"{listing(shown)}. " if shown else ""
-    return Card("Published results", f"{finding}They are not compared: {_why(run)}", frame)
-
-
-def _same(run: Run, entry: dict[str, object]) -> bool:
-    return str(entry.get("metric")) in (run.metric, f"test_{run.metric}")
-
-
-def _why(run: Run) -> str:
-    return "data, size and budget differ from one setting to another."

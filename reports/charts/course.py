@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -12,9 +13,10 @@ from ..wording import titled
 from .theme import lines, movable, single_out, visible, whole
 
 BAND = 0.16  # opacity of what lies between the lowest seed and the highest
+DECADES = 100  # largest by smallest value, from where an axis is logarithmic
 
 
-def curves(frame: pd.DataFrame, variants: Sequence[str], axis: str) -> Chart:
+def curves(frame: pd.DataFrame, variants: Sequence[str], axis: str, near: pd.Series[bool]) -> Chart:
     """Learning curves: mean over seeds, and a band from the lowest seed to the highest.
 
     The first fifth of the epochs does not set the scale, so that the rest can be told apart.
@@ -23,8 +25,9 @@ def curves(frame: pd.DataFrame, variants: Sequence[str], axis: str) -> Chart:
         frame: `contender, variant, control, step, mean, low, high, seeds`.
         variants: in the order of their colours.
         axis: title of the value axis.
+        near: the rows that set the scale, but for the first epochs.
     """
-    settled = frame[frame["step"] >= frame["step"].max() / 5]
+    settled = frame[near & (frame["step"] >= frame["step"].max() / 5)]
     scale = alt.Scale(domain=[settled["low"].min(), settled["high"].max()], padding=4)
     x = alt.X(
         "step:Q",
@@ -56,37 +59,94 @@ def panels(frame: pd.DataFrame, variants: Sequence[str], across: str, along: str
         across: the column of the x axis, which is also what counts.
         along: title of the x axis.
     """
-    (colour, dash), only = lines(frame, variants), single_out("contender")
-    views = []
-    for nth, (name, own) in enumerate(frame.groupby("name", sort=False)):
-        x = alt.X(f"{across}:Q", title=along, axis=alt.Axis(tickCount=5, format="~s"))
-        x["scale"] = alt.Scale(zero=False, nice=False)
-        scale = alt.Scale(type="log") if _wide(own) else alt.Scale(zero=False)
-        axis = alt.Axis(tickCount=5, format=".3~g")
-        base = alt.Chart(own, title=titled(str(name))).encode(x=x, color=colour)
-        band = base.mark_area(clip=True).encode(
-            y=alt.Y("low:Q", title=None, scale=scale, axis=axis),
-            y2="high:Q",
-            opacity=visible(only, BAND),
+    pens, only = lines(frame, variants), single_out("contender")
+    views = [
+        _panel(own, (across, along), pens, only, nth, _scale(own)).properties(
+            title=titled(str(name)), width=250, height=170
         )
-        line = base.mark_line(strokeWidth=1.8, clip=True, point=_alone(own, across)).encode(
-            y=alt.Y("mean:Q", title=None, scale=scale, axis=axis),
-            strokeDash=dash,
-            opacity=visible(only, 1.0),
-            tooltip=["contender:N", f"{across}:Q", alt.Tooltip("mean:Q", format=".4~g")],
-        )
-        first = () if nth else (only,)  # one selection serves all panels
-        both = alt.layer(band, line.add_params(*first, movable(nth)))
-        views.append(both.properties(width=250, height=170))
+        for nth, (name, own) in enumerate(frame.groupby("name", sort=False))
+    ]
     return alt.concat(*views, columns=3, spacing=24)
+
+
+def series(frame: pd.DataFrame, variants: Sequence[str]) -> Chart:
+    """One row per quantity: before training on the left, after it on the right, one scale for both.
+
+    Args:
+        frame: `contender, variant, control, name, index, mean, low, high`.
+        variants: in the order of their colours.
+    """
+    pens, only = lines(frame, variants), single_out("contender")
+    moments = frame["name"].str.partition("_")
+    known = moments[0].isin(("before", "after")) & (moments[2] != "")
+    quantity = moments[2].where(known, frame["name"])
+    rows, nth = [], 0
+    for name, own in frame.groupby(quantity, sort=False):
+        along = "time step" if "norm" in str(name) else "position"
+        shown = [n for n in (f"before_{name}", f"after_{name}", str(name)) if n in set(own["name"])]
+        views = []
+        for each in shown:
+            part = own[own["name"] == each]
+            panel = _panel(part, ("index", along), pens, only, nth, _scale(own))
+            views.append(panel.properties(title=titled(each), width=380, height=200))
+            nth += 1
+        rows.append(alt.hconcat(*views, spacing=24))
+    return alt.vconcat(*rows, spacing=24)
+
+
+def _panel(
+    own: pd.DataFrame,
+    axes: tuple[str, str],
+    pens: tuple[alt.Color, alt.StrokeDash],
+    only: alt.Parameter,
+    nth: int,
+    scale: alt.Scale,
+) -> Any:
+    """Lines and bands over one axis; the first panel of a chart takes its selection."""
+    across, along = axes
+    if scale["type"] == "log":  # has no place for zero
+        least = _positive(own).min()
+        own = own.assign(low=own["low"].clip(lower=least), mean=own["mean"].where(own["mean"] > 0))
+    x = alt.X(f"{across}:Q", title=along, axis=alt.Axis(tickCount=5, format="~s"))
+    x["scale"] = alt.Scale(zero=False, nice=False)
+    if across == "step":
+        x["axis"] = whole(int(own[across].max()))
+    axis = alt.Axis(tickCount=5, format=".3~g")
+    colour, dash = pens
+    base = alt.Chart(own).encode(x=x, color=colour)
+    band = base.mark_area(clip=True).encode(
+        y=alt.Y("low:Q", title=None, scale=scale, axis=axis),
+        y2="high:Q",
+        opacity=visible(only, BAND),
+    )
+    line = base.mark_line(strokeWidth=1.8, clip=True, point=_alone(own, across)).encode(
+        y=alt.Y("mean:Q", title=None, scale=scale, axis=axis),
+        strokeDash=dash,
+        opacity=visible(only, 1.0),
+        tooltip=["contender:N", f"{across}:Q", alt.Tooltip("mean:Q", format=".4~g")],
+    )
+    first = () if nth else (only,)  # one selection serves all panels
+    return alt.layer(band, line.add_params(*first, movable(nth)))
+
+
+def _scale(frame: pd.DataFrame) -> alt.Scale:
+    """From the lowest to the highest seed; logarithmic where they span decades above zero."""
+    known = _positive(frame)
+    if not frame["low"].min() < 0 and len(known) and known.max() / known.min() > DECADES:
+        return alt.Scale(type="log", domain=[float(known.min()), float(known.max())])
+    return alt.Scale(
+        type="linear",
+        domain=[float(frame["low"].min()), float(frame["high"].max())],
+        nice=True,
+        zero=False,
+    )
+
+
+def _positive(frame: pd.DataFrame) -> pd.Series[float]:
+    values: pd.Series[float] = pd.concat([frame[c] for c in ("low", "mean", "high")])
+    return values[values > 0]
 
 
 def _alone(frame: pd.DataFrame, across: str) -> bool:
     """Lines of one place only, which would not be seen without a point."""
     return bool(frame[across].nunique() == 1)
-
-
-def _wide(frame: pd.DataFrame) -> bool:
-    """Values that span more than two decades, all of them positive."""
-    low, high = frame["low"].min(), frame["high"].max()
-    return bool(low > 0 and high / low > 100)

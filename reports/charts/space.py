@@ -8,39 +8,7 @@ import altair as alt
 import pandas as pd
 
 from ..card import Chart
-from .theme import DOT, colours, gradient, movable, single_out, stacked, visible, whole
-
-
-def momentum_map(
-    cells: pd.DataFrame, axes: tuple[str, str], kinds: tuple[str, str], metric: str, best: str
-) -> Chart:
-    """Best value found in each cell of momentum and step size, a panel per variant.
-
-    Args:
-        cells: `variant, left, right, bottom, top, value, trials`.
-        axes: titles of the two axes.
-        kinds: "linear" or "log", of each.
-        metric: title of the colours.
-        best: "maximize" or "minimize": the dark end is the worse one.
-    """
-    palette = alt.Scale(scheme="viridis", reverse=best == "minimize", zero=False)
-    scales = [alt.Scale(type="log", nice=False) if k == "log" else _tight() for k in kinds]
-    panels = [
-        alt.Chart(own, title=str(variant))
-        .mark_rect(stroke=None)
-        .encode(
-            x=alt.X("left:Q", title=axes[0], scale=scales[0], axis=alt.Axis(tickCount=5)),
-            x2="right:Q",
-            y=alt.Y("bottom:Q", title=axes[1], scale=scales[1], axis=alt.Axis(tickCount=5)),
-            y2="top:Q",
-            color=alt.Color("value:Q", title=metric, scale=palette, legend=gradient(metric)),
-            tooltip=[alt.Tooltip(f"{c}:Q", format=".4~g") for c in ("left", "bottom", "value")]
-            + ["trials:Q"],
-        )
-        .properties(width=250, height=220)
-        for variant, own in cells.groupby("variant", sort=False)
-    ]
-    return alt.concat(*panels, columns=3, spacing=24)
+from .theme import DOT, colours, movable, single_out, stacked, visible, whole
 
 
 def _tight() -> alt.Scale:

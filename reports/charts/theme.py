@@ -145,7 +145,7 @@ def whole(last: int) -> alt.Axis:
 
 def gradient(title: str) -> alt.Legend:
     """The legend of a continuous colour."""
-    return alt.Legend(title=title, direction="horizontal", gradientLength=180)
+    return alt.Legend(title=title, direction="horizontal", gradientLength=180, format=".3~g")
 
 
 def stacked(panels: Sequence[Any]) -> Chart:

@@ -103,7 +103,7 @@ def test_python_brings_a_text(monkeypatch):
 
 
 @pytest.mark.parametrize(("level", "unit"), [("word", "perplexity"), ("character", "bits")])
-def test_a_uniform_guess_costs_what_chance_says(level, unit):
+def test_a_uniform_guess_costs_the_number_of_tokens_or_its_logarithm(level, unit):
     task = Language(level, vocabulary=32)
     target = torch.tensor([[1, 5, IGNORED], [2, 7, 9]])
     prediction, kept = task.condensed(torch.zeros(2, 3, 32), target)
@@ -111,10 +111,50 @@ def test_a_uniform_guess_costs_what_chance_says(level, unit):
     metrics = task.metrics(prediction, kept)
     assert metrics == {
         "loss": pytest.approx(math.log(32)),
-        unit: pytest.approx(task.chance),
+        unit: pytest.approx(32 if level == "word" else 5),
     }
     assert task.loss(torch.zeros(2, 3, 32), target).item() == pytest.approx(math.log(32))
     assert task.metric == unit
+
+
+@pytest.mark.parametrize("level", ["word", "character"])
+@pytest.mark.parametrize("vocabulary", [4, 10_000])
+def test_chance_is_what_frequencies_alone_foresee_of_the_text_that_is_there(
+    folder, level, vocabulary
+):
+    """Whatever the vocabulary might hold: logits of the frequencies, as a network gives them."""
+    (folder / "a.txt").write_text("a b a c a b d e " * 60)
+    task = Language(level, vocabulary=vocabulary)
+    seen = torch.bincount(torch.tensor(tokens(task.train())))
+    assert len(seen) <= vocabulary
+    target = task.validation().targets[None]
+    logits = (seen + 1.0).log().expand(1, target.shape[1], -1)
+    told = task.metrics(*task.condensed(logits, target))
+    assert task.chance == pytest.approx(told[task.metric], rel=1e-5)
+    assert 1 < task.chance < len(seen)
+
+
+def test_chance_counts_an_unknown_that_training_never_showed(folder):
+    """90 times a; b comes first in validation, where it is unknown: 1 of 92."""
+    (folder / "a.txt").write_text("a " * 90 + "b " * 10)
+    task = Language("word")
+    unseen = 1 / (len(tokens(task.train())) + 2)
+    assert task.chance == pytest.approx(1 / unseen)
+
+
+@pytest.mark.parametrize("name", ["b.txt", "ptb.valid.txt"])
+def test_a_text_that_is_not_utf_8_is_told_with_its_byte(folder, name):
+    write_penn(folder)
+    if not name.startswith("ptb"):
+        for part in PENN:
+            (folder / f"ptb.{part}.txt").unlink()
+        (folder / "a.txt").write_text("fine " * 50)
+    (folder / name).write_bytes("first line\ncaf\u00e9 au lait".encode("latin1"))
+    with pytest.raises(
+        ValueError, match=r"is no UTF-8 text: byte 14 \(line 2\) is 0xe9.*iconv"
+    ) as told:
+        Language("word").train()
+    assert name in str(told.value)
 
 
 def test_a_hopeless_model_has_a_finite_perplexity():

@@ -64,7 +64,29 @@ def test_training_frames_have_mean_0_and_variance_1():
     assert frames.mean(0).abs().max() < 0.3  # the first frame of a recording is no target
     task = Speech(longest=1000)
     assert task.loss(torch.zeros_like(split.targets), split.targets) == pytest.approx(1, rel=0.2)
-    assert task.chance is None  # of other voices it is not 1
+
+
+@pytest.mark.usefixtures("data")
+def test_chance_is_the_mean_frame_s_loss_on_other_voices():
+    task = Speech()
+    split = task.validation()
+    frames = split.targets[~split.targets.isnan()]
+    assert task.chance == pytest.approx(frames.square().mean().item())
+    assert task.chance > 1.1  # of the training voices it is about 1
+
+
+@pytest.mark.usefixtures("data")
+def test_the_linear_rival_is_numpy_s_least_squares():
+    task = Speech()
+
+    def pairs(split):
+        there = ~split.targets[..., 0].isnan()
+        frames = split.inputs[there].double().numpy()
+        return np.c_[frames, np.ones(len(frames))], split.targets[there].double().numpy()
+
+    (x, y), (others, answers) = pairs(task.train()), pairs(task.validation())
+    weight = np.linalg.lstsq(x, y, rcond=None)[0]
+    assert task.linear() == pytest.approx(np.square(others @ weight - answers).mean(), rel=1e-3)
 
 
 @pytest.mark.usefixtures("data")

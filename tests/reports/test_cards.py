@@ -12,9 +12,10 @@ import pytest
 
 from momentune.reports import RunError, load_run, write_gallery, write_report
 from momentune.reports.cards import CARDS, every, safely
-from momentune.reports.cards.writing import thinned
+from momentune.reports.cards.writing import near, thinned
+from momentune.reports.charts.theme import themed
 
-from .conftest import PIXEL
+from .conftest import LSTM, PIXEL
 
 BROKEN = """
 import sys
@@ -88,6 +89,21 @@ def test_a_file_without_cards_is_refused(tmp_path: Path, content: str, told: str
 @pytest.mark.parametrize("name", ["published", "readings", "series", "samples", "front"])
 def test_cards_that_do_not_apply_are_left_out(make_sweep: Any, name: str) -> None:
     assert CARDS[name](load_run(make_sweep(trials=2, seeds=2).path)) is None
+
+
+def test_test_metrics_that_were_not_searched_for_stand_in_a_table(writer: Any) -> None:
+    made = writer()
+    for variant, scores in (("lstm", (21.0, 23.0)), ("momentum_lstm", (None, 25.0))):
+        for seed, bleu in enumerate(scores):
+            number = made.trial(variant, "confirm", seed=seed, curve=[0.8], test=0.9)
+            made.report(number, 1, validation_accuracy=0.8, test_accuracy=0.9, test_bleu=bleu)
+    frame = CARDS["others"](load_run(made.path)).frame
+    assert set(frame["test metric"]) == {"bleu"}
+    told = frame.set_index("contender")
+    assert told["mean"].to_dict() == {"lstm": 22.0, "momentum_lstm": 25.0}
+    assert told["seeds"].to_dict() == {"lstm": 2, "momentum_lstm": 1}
+    # Student's t with one degree of freedom: 12.7062 standard errors, here of 1.
+    assert told.loc["lstm", "high"] == pytest.approx(22 + 12.7062, abs=1e-4)
 
 
 def test_samples_are_pictures_of_the_first_seed_and_nothing_else(writer: Any) -> None:
@@ -192,3 +208,103 @@ def test_an_installed_package_adds_cards_and_a_broken_one_becomes_a_note(
         note = safely("gone", made["gone"], run)
     assert note is not None
     assert "could not be made" in note.finding
+
+
+def stated(**changes: Any) -> dict[str, Any]:
+    return {"variant": "lstm", "metric": "loss", "value": 0.275, "setting": "s", **changes}
+
+
+def test_a_published_number_stands_beside_its_own_metric_split_and_contender(writer: Any) -> None:
+    """The run decides by accuracy; the authors told losses, of test and of validation data."""
+    told = [
+        stated(spread=0.018),
+        stated(split="validation"),
+        stated(metric="accuracy"),
+        stated(variant="momentum_lstm", control="no_momentum"),
+        stated(metric="nfe_forward", split="train"),
+        stated(metric="perplexity"),
+    ]
+    made = writer(space_published=told, space_scale="laptop")
+    made.tested("lstm", [0.9, 0.8])
+    made.tested("momentum_lstm", [0.7, 0.7])
+    made.tested("momentum_lstm", [0.6, 0.6], "no_momentum")  # with a test loss of 0.2
+    for trial, step, loss in ((0, 4, 0.5), (1, 4, 0.7)):
+        values = {"test_loss": loss, "validation_loss": loss + 1, "nfe_forward": 20}
+        made.report(trial, step, **values, test_accuracy=0.5)
+    card = CARDS["published"](load_run(made.path))
+    frame = card.frame.set_index(["contender", "split", "metric"])
+    assert frame["here"].dropna().to_dict() == {
+        ("lstm", "test", "loss"): pytest.approx(0.6),
+        ("lstm", "validation", "loss"): pytest.approx(1.6),
+        ("lstm", "test", "accuracy"): pytest.approx(0.5),
+        ("momentum_lstm/no_momentum", "test", "loss"): pytest.approx(0.2),
+        ("lstm", "train", "nfe_forward"): 20,
+    }
+    one = frame.loc[("lstm", "test", "loss")]
+    assert (one["published"], one["spread"], one["seeds"]) == (0.275, 0.018, 2)
+    assert one["spread_here"] == pytest.approx(0.2 / 2**0.5)
+    assert set(frame["scale"]) == {"laptop"}
+    assert "5 of 6 stand beside ours" in card.finding
+    assert "at laptop scale" in card.finding
+
+
+def test_published_numbers_without_a_counterpart_stand_alone(writer: Any) -> None:
+    made = writer(space_published=[stated()])
+    card = CARDS["published"](load_run(made.path))
+    assert card.frame["here"].isna().all()
+    assert "has not measured any of them yet" in card.finding
+
+
+def test_controls_far_away_are_written_at_the_edge_and_do_not_set_the_scale(
+    writer: Any, momentum: Any
+) -> None:
+    """A control that learns nothing must not press the differences that are asked for together."""
+    momentum["controls"] |= {n: {"step": 1.0} for n in ("one", "two", "three", "broken")}
+    made = writer(LSTM, momentum)
+    made.tested("lstm", [0.90, 0.91, 0.92])
+    made.tested("momentum_lstm", [0.91, 0.93, 0.92])
+    for nth, control in enumerate(momentum["controls"]):
+        tests = [0.1, 0.2, 0.1] if control == "broken" else [0.90, 0.91, 0.92 + nth / 500]
+        made.tested("momentum_lstm", tests, control)
+    run = load_run(made.path)
+    for name, far, field in (("confirmed", 1, "test"), ("gains", 2, "gain")):
+        card = CARDS[name](run)
+        assert f"Far off the scale, and written at its edge: {far}." in card.finding
+        spec = themed(card.chart)
+        edges, placed = [], []
+        for layer in spec["layer"]:
+            rows = spec["datasets"][layer["data"]["name"]]
+            if layer["encoding"].get("text", {}).get("field") == "edge":
+                edges += [row["edge"] for row in rows]
+            elif layer["encoding"].get("x", {}).get("field") in (field, "low", "value"):
+                placed += [row.get("contender", row.get("comparison")) for row in rows]
+        assert len(edges) == far
+        assert edges == (["◂ 0.133"] if name == "confirmed" else ["◂ −0.777", "0.787 ▸"])
+        assert placed
+        assert not any("broken" in str(row) for row in placed)
+    assert "Far off the scale: momentum_lstm/broken." in CARDS["curves"](run).finding
+
+
+def test_a_variant_sets_the_scale_wherever_it_lies_and_few_rows_all_do() -> None:
+    rows = pd.DataFrame({"test": [0.90, 0.91, 0.92, 0.93, 0.94, 0.1]})
+    control = pd.Series([True, True, True, True, True, False])
+    assert near(rows, "test", control).all()
+    assert near(rows, "test", ~control).tolist() == [True] * 5 + [False]
+    assert near(rows.tail(5), "test", ~control.tail(5)).all()
+    assert near(rows.assign(test=0.5), "test", ~control).all()
+
+
+def test_learned_coefficients_are_told_as_they_are_in_the_end(writer: Any) -> None:
+    made = writer()
+    made.tested("momentum_lstm", [0.9, 0.8])
+    made.tested("momentum_lstm", [0.9, 0.8], "no_momentum")
+    for trial, momenta in enumerate([(0.6, 0.7, 0.8), (0.6, 0.5, 0.4), (0.6, 0.1, 0.1)]):
+        for step, value in enumerate(momenta, start=1):
+            made.report(trial, step, momentum_layer0=value, test_accuracy=0.9)
+    card = CARDS["readings"](load_run(made.path))
+    assert "After the last epoch: momentum, layer 0, momentum_lstm 0.6 [0.4, 0.8]. " in card.finding
+    assert "no_momentum" not in card.finding
+    assert set(card.frame["contender"]) == {"momentum_lstm", "momentum_lstm/no_momentum"}
+    (panel,) = themed(card.chart)["concat"]
+    assert panel["title"] == "momentum, layer 0"
+    assert panel["layer"][0]["encoding"]["x"]["axis"]["values"] == [1, 2, 3]

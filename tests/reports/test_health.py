@@ -121,7 +121,7 @@ def test_a_test_metric_far_below_validation(writer: Any) -> None:
     made = writer()
     for seed, test in enumerate([0.90, 0.91, 0.92], start=100):
         made.trial("lstm", "confirm", seed=seed, curve=[0.99 + 0.001 * (seed % 3)], test=test)
-    assert len(found(made, "the configuration fits the validation data better")) == 1
+    assert len(found(made, "The configuration fits the validation data better")) == 1
 
 
 def test_a_gap_without_spread_over_seeds_is_told(writer: Any) -> None:
@@ -195,6 +195,14 @@ def test_no_better_than_a_linear_predictor(writer: Any, linear: float | None, to
     made.tested("momentum_lstm", [0.90, 0.91, 0.92])
     sentences = found(made, "linear predictor of the same inputs")
     assert [s.split("that: ")[1] for s in sentences] == ([f"{told}."] if told else [])
+
+
+@pytest.mark.parametrize(("sampler", "told"), [("grid", 1), ("tpe", 0)])
+def test_a_grid_that_goes_without_some_of_the_paper_s(writer: Any, sampler: str, told: int) -> None:
+    cut = {"nesterov_lstm": {"step": [0.01], "restart": [6, 350]}}
+    made = writer(space_left_out=cut, sampler={"name": sampler})
+    sentence = "The paper's grid was cut to the ranges: nesterov_lstm without step 0.01 and restart"
+    assert len(found(made, sentence)) == told
 
 
 @pytest.mark.parametrize(("whole", "told"), [(70_000, 1), (1797, 0), (None, 0)])

@@ -147,7 +147,7 @@ def test_files_are_those_of_the_design(finished: Path) -> None:
     assert sorted(p.name for p in report.iterdir()) == [
         ".momentune-report", "figures", "index.html", "report.md", "tables",
     ]  # fmt: skip
-    charts = set(CARDS) - {"published", "samples"}  # a table, and pictures
+    charts = set(CARDS) - {"published", "others", "samples"}  # two tables, and pictures
     assert {p.stem for p in (report / "figures").glob("*.svg")} == charts
     assert {p.stem for p in (report / "tables").glob("card_*.csv")} == {f"card_{c}" for c in CARDS}
 
@@ -198,7 +198,7 @@ def test_nothing_is_fetched(finished: Path) -> None:
 
 def test_charts_carry_their_data_and_no_nan(finished: Path) -> None:
     specs = read(finished / "report" / "index.html").specs
-    assert len(specs) == len(CARDS) - 2  # published results are a table, samples pictures
+    assert len(specs) == len(CARDS) - 3  # published results and others are tables, samples pictures
     assert all(spec["datasets"] for spec in specs)
     json.dumps(specs, allow_nan=False)
 

@@ -46,7 +46,11 @@ def test_decimals_suit_the_metric(values: list[float], widths: list[float], expe
     [
         (number(0.9534, 3), "0.953"),
         (number(-1234.5, 1), "−1,234.5"),
-        (number(-0.0004, 3), "0.000"),
+        (signed(-0.0004, 3), "0.000"),
+        (number(-0.0004, 3), "−0.0004"),
+        (number(0.00003456, 3), "3.5e−05"),
+        (number(-3e-17, 3), "0.000"),
+        (interval(0.00002, 0.31, 2), "[2.0e−05, 0.31]"),
         (number(math.nan, 3), "–"),
         (signed(0.0123, 3), "+0.012"),
         (signed(-0.0123, 3), "−0.012"),

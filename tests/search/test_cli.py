@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -32,6 +33,10 @@ FILES = {
     "unknown": (SPACE.replace('{"x":', '{"y": 1, "x":'), "does not take 'y'"),
     "missing": (SPACE.replace("run(x,", "run(x, z,"), "needs 'z'"),
 }  # fmt: skip
+
+
+def test_it_says_which_version_it_is(momentune):
+    assert momentune("--version").stdout == f"momentune {metadata.version('momentune')}\n"
 
 
 @pytest.mark.parametrize("name", FILES)

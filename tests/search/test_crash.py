@@ -260,7 +260,7 @@ def test_a_broken_line_inside_of_the_journal_is_told_with_its_number(well, momen
 def test_an_interrupted_run_is_told_how_to_go_on(tmp_path):
     plan = planned(trivial, tmp_path / "run", **SMALL)
     with pytest.MonkeyPatch.context() as patch:
-        mortal(patch, 40, torn=False)
+        mortal(patch, 20, torn=False)
         assert in_a_process(lambda: sweep(tmp_path / "run", plan)) == -signal.SIGKILL
     (finding,) = examine(tmp_path / "run")
     assert "1 trials were running" in finding.what

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from dataclasses import replace
@@ -22,6 +23,7 @@ from momentune.search.plan import BadInput
 from momentune.search.points import at, grid
 from momentune.search.sampling import SAMPLERS
 from momentune.search.scheduling import SCHEDULERS, bracket, scheduler
+from momentune.search.simulation import Clock, LostError, Simulation
 from momentune.search.sweep import Sweep
 from momentune.spaces import Choice, Float, Int, Space, Variant
 
@@ -58,7 +60,7 @@ def searched(folder, space=trivial, **request):
     return {variant: found[f"{variant}/search"] for variant in plan.variants}
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "gp", "cmaes"])
+@pytest.mark.parametrize("sampler", ["tpe", "random", "qmc", "paired", "gp", "cmaes"])
 @pytest.mark.parametrize("space", ["one objective", "conditional"])
 def test_every_sampler_stays_in_its_ranges_and_ends(tmp_path, sampler, space):
     if sampler in ("gp", "cmaes") and space == "conditional":
@@ -71,13 +73,53 @@ def test_every_sampler_stays_in_its_ranges_and_ends(tmp_path, sampler, space):
         assert all(trial.state is TrialState.COMPLETE for trial in trials)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "qmc"])
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "paired"])
 def test_start_up_points_are_paired_between_the_variants(tmp_path, sampler):
     found = searched(tmp_path / "run", sampler=sampler, trials=8)
     drawn = {variant: [t.params["x"] for t in trials] for variant, trials in found.items()}
     assert drawn["plain"] == drawn["fancy"]
     assert len(set(drawn["plain"])) == 8
     assert Counter(int(8 * x) for x in drawn["plain"]) == dict.fromkeys(range(8), 1)
+
+
+def test_without_a_pairing_each_variant_has_a_sequence_of_its_own(tmp_path):
+    found = searched(tmp_path / "run", sampler="qmc", trials=8)
+    drawn = {variant: [t.params["x"] for t in trials] for variant, trials in found.items()}
+    assert not set(drawn["plain"]) & set(drawn["fancy"])
+    for xs in drawn.values():
+        assert Counter(int(8 * x) for x in xs) == dict.fromkeys(range(8), 1)
+
+
+def test_pairs_stay_pairs_in_parallel_with_failures_and_after_interruptions(tmp_path):
+    """Slots race, trials are lost and started again, others diverge, and the driver stops often."""
+    space, clock = SPACES["conditional"], Clock()
+    request = {"sampler": "paired", "trials": 24, "epochs": 1, "seeds": 1}
+    plan = planned(space, tmp_path / "run", **request)
+
+    def train(trial):
+        yield 1 + trial.number * 7 % 5, {"epoch": 0}
+        if trial.attempt == 1 and trial.number % 4 == 1:
+            raise LostError
+        loss = math.nan if trial.number % 5 == 2 else trial.params["x"]
+        yield 1.0, {"epoch": 1, "validation_loss": loss, "test_loss": loss}
+
+    for most in (1, 2, 3, 5, 8, 999):
+        with Ledger.locked(tmp_path / "run", plan) as ledger:
+            left = iter(range(most))
+            sweep = Sweep(plan, space, ledger, lambda left=left: next(left, None) is None, clock)
+            Simulation(sweep, clock, train, slots=4).run()
+    found = books(tmp_path / "run", plan)
+    plain, fancy = found["plain/search"], found["fancy/search"]
+    assert plan.sampler == {"name": "paired"}
+    assert [t.params["x"] for t in plain] == [t.params["x"] for t in fancy]
+    assert [t.user_attrs["trial"]["seed"] for t in plain] == [
+        t.user_attrs["trial"]["seed"] for t in fancy
+    ]
+    assert len({t.params["x"] for t in plain}) == 24
+    states = Counter(t.state.name for t in (*plain, *fancy))
+    assert states["FAIL"] >= 8
+    assert sum(states.values()) == 48
+    assert any(t.user_attrs["attempt"]["number"] > 1 for t in fancy)
 
 
 @given(st.integers(0, 2**20 - 1), st.integers(-5, 5), st.integers(1, 9), st.integers(1, 3))

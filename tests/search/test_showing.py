@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from momentune.models import Generation
+from momentune.search.command import left_out
 from momentune.search.ledger import Ledger
 from momentune.search.shelf import Shelf
 from momentune.search.sweep import Sweep
@@ -116,3 +117,20 @@ def test_what_makes_no_pictures_is_told_before_training(tmp_path, task):
     with pytest.raises(ValueError, match="makes no pictures"):
         next(space.train(variant, {}, epochs=1, seed=0, sample=tmp_path / "samples.png"))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_grid_says_what_it_goes_without(tmp_path):
+    """Of the authors' restarts, few fit a sequence of 64 steps."""
+    space = catalogued("digits-rnn")
+    plan = planned(space, tmp_path / "grid", sampler="grid")
+    told = " ".join(left_out(plan))
+    assert "the grid of nesterov_lstm goes without what the paper tried outside" in told
+    assert "at laptop scale: step 0.01; restart 6, 8, 20, 30, 50" in told
+    assert "momentum_lstm" not in told
+    assert not list(left_out(planned(space, tmp_path / "tpe", sampler="tpe")))
+
+
+def test_show_prints_the_grid_and_what_lies_outside(momentune):
+    told = " ".join(momentune("show", "digits-rnn").stdout.split())
+    assert "grid of momentum_lstm: momentum 0.0, 0.1, 0.3, 0.6, 0.9; step 0.1, 0.3" in told
+    assert "restart 2, 4, 10, 40 (the paper's has also step 0.01; restart 6, 8" in told

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
-import subprocess
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
@@ -68,40 +63,6 @@ def struck(fate, trial, value):
         yield 1.0, {"epoch": 3, "validation_loss": wrong, "price": value}
     if fate == "hangs":
         yield 1e6, {"epoch": 3, "validation_loss": value, "price": value}
-
-
-@pytest.fixture(scope="session")
-def postgres():
-    """Debian's PostgreSQL on a socket of its own, as a user that may run it."""
-    if not (shutil.which("pg_ctl") and shutil.which("initdb")):
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    pytest.importorskip("psycopg2")
-    folder = Path(tempfile.mkdtemp())  # a socket's path must be short
-    user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
-    if user:
-        shutil.chown(folder, user)
-
-    def run(*words):
-        done = subprocess.run(words, capture_output=True, user=user, cwd=folder, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    run("initdb", "-D", f"{folder}/data", "-U", "postgres", "-A", "trust", "--no-sync")
-    options = f"-k {folder} -c listen_addresses='' -c fsync=off"
-    run("pg_ctl", "-D", f"{folder}/data", "-o", options, "-l", f"{folder}/log", "-w", "start")
-    yield f"postgresql+psycopg2://postgres@/postgres?host={folder}"
-    run("pg_ctl", "-D", f"{folder}/data", "-m", "immediate", "stop")
-    shutil.rmtree(folder)
-
-
-@pytest.fixture(params=["journal", "sqlite", "postgresql"])
-def storage(request, tmp_path):
-    match request.param:
-        case "journal":
-            return None
-        case "sqlite":
-            return f"sqlite:///{tmp_path}/runs.db"
-        case _:
-            return request.getfixturevalue("postgres")
 
 
 @pytest.mark.parametrize("objectives", [1, 2])

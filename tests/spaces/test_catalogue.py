@@ -9,7 +9,14 @@ import torch
 
 from momentune.models.training import predictions
 from momentune.spaces import CATALOGUE, SpaceError, catalogued, check
-from momentune.spaces.family import MOMENTA, SECOND_MOMENTS, STEPS
+from momentune.spaces.family import (
+    LANGUAGE_MOMENTA,
+    MOMENTA,
+    NESTEROV_STEPS,
+    RESTARTS,
+    SECOND_MOMENTS,
+    STEPS,
+)
 from momentune.spaces.parameters import contains
 from momentune.spaces.space import TRAINING_PARAMETERS, _encode_control
 
@@ -94,17 +101,69 @@ def test_every_momentum_has_its_controls(name):
         if "beta2" in variant.parameters:
             assert variant.parameters["divided"] is True
             assert variant.controls["no_division"] == {"divided": False}
-        elif contains(variant.parameters["step"], 1.0):
-            assert variant.controls["unit_step"] == {"step": 1.0}
+        assert contains(variant.parameters["step"], 1.0)
+        assert variant.controls["unit_step"] == {"step": 1.0}
 
 
-@pytest.mark.parametrize("name", ["copying-rnn", "mnist-lstm", "pmnist-lstm", "speech-lstm"])
-def test_the_grid_is_the_paper_s_ablation(name):
-    (variant,) = (v for v in catalogued(name).variants if v.name == "momentum_lstm")
-    assert {n: tuple(values) for n, values in variant.grid.items()} == {
-        "momentum": MOMENTA,
-        "step": STEPS,
+def test_the_authors_own_cells_are_controls_where_their_numbers_are_of_them():
+    """Oddities O-R1 and O-R3."""
+    for name in ("mnist-lstm", "pmnist-lstm", "speech-lstm"):
+        variant = catalogued(name).variant("nesterov_lstm")
+        assert variant.parameters["momentum_on"] == "drive"
+        assert variant.controls["on_preactivation"] == {"momentum_on": "preactivation"}
+        of = {r.control for r in catalogued(name).published if r.variant == "nesterov_lstm"}
+        assert of == {"on_preactivation"}
+    variant = catalogued("speech-lstm").variant("momentum_lstm")
+    assert variant.parameters["drive_bias"] == "inside"
+    assert variant.controls["bias_outside"] == {"drive_bias": "outside"}
+
+
+@pytest.mark.parametrize("scale", ["laptop", "paper"])
+def test_the_orthogonal_matrix_is_rebased_as_the_authors_did(scale):
+    """Section 1.4: K is 1, 100 or infinity."""
+    space = catalogued("pmnist-orthogonal").at(scale)
+    assert set(space.parameters["rebase"].choices) == {0, 1, 100}
+    for variant in space.variants:
+        network = built(space, variant, space.middle(variant) | {"rebase": 100})
+        assert network.cell.rebase_every == 100
+
+
+def grids(space):
+    """By optimizer, which the name of a variant begins with."""
+    return {
+        v.name.split("_")[0]: {name: tuple(values) for name, values in v.grid.items()}
+        for v in space.variants
+        if v.grid
     }
+
+
+@pytest.mark.parametrize("name", [name for name in RECURRENT if name in SCALED])
+def test_at_paper_scale_the_grid_is_all_that_the_authors_tried(name):
+    """Section 1.6.2."""
+    space = catalogued(name).at("paper")
+    assert not any(variant.left_out for variant in space.variants)
+    momenta = LANGUAGE_MOMENTA if name == "language-lstm" else MOMENTA
+    assert grids(space) == {
+        "momentum": {"momentum": momenta, "step": STEPS},
+        "nesterov": {"step": NESTEROV_STEPS, "restart": RESTARTS},
+        "adam": {"momentum": (0.0, 0.6), "step": (0.6,), "beta2": SECOND_MOMENTS},
+        "rmsprop": {"step": (0.6,), "beta2": SECOND_MOMENTS},
+    }
+    assert (len(NESTEROV_STEPS), len(RESTARTS), min(RESTARTS), max(RESTARTS)) == (6, 20, 2, 350)
+
+
+@pytest.mark.parametrize("name", RECURRENT)
+def test_no_value_that_the_authors_tried_is_left_out_in_silence(name):
+    space = catalogued(name)
+    assert grids(space)["momentum"]["step"] == STEPS
+    for variant in space.variants:
+        for values in (variant.grid, variant.left_out):
+            inside = [contains(variant.parameters[n], v) for n, own in values.items() for v in own]
+            assert set(inside) <= {values is variant.grid}
+        if "restart" in variant.parameters:
+            both = {*variant.grid["restart"], *variant.left_out["restart"]}
+            assert both == {*RESTARTS}
+            assert variant.left_out["restart"]  # a short sequence has no use for 350
 
 
 @pytest.mark.parametrize("name", ["digits-rnn", "copying-rnn", "mnist-lstm", "pmnist-orthogonal"])
@@ -159,3 +218,30 @@ def test_published_results_say_how_and_where(name):
         assert result.setting
         assert result.source
         assert "recall" not in result.source + result.setting
+
+
+def test_validation_results_say_so_and_momentum_0_is_a_control():
+    """Oddity O-R2: the published MomentumLSTM of the Penn Treebank has no momentum."""
+    told = catalogued("language-lstm").published
+    splits = {(r.variant, r.control, r.split): r.value for r in told}
+    assert splits == {
+        ("lstm", "", "validation"): 61.964,
+        ("momentum_lstm", "no_momentum", "validation"): 60.711,
+        ("nesterov_lstm", "", "validation"): 61.119,
+        ("lstm", "", "test"): 59.71,
+        ("momentum_lstm", "no_momentum", "test"): 58.62,
+    }
+
+
+def test_learned_coefficients_start_where_the_control_stays():
+    """The network tells what it has learned, and its control has nothing to learn."""
+    space = catalogued("digits-learned")
+    for variant in space.variants[1:]:
+        values = space.middle(variant)
+        learned = built(space, variant, values).cell.readings()
+        start = variant.controlled("no_learning", values)
+        assert learned == {
+            "momentum_layer0": pytest.approx(start["momentum"]),
+            "step_layer0": pytest.approx(start["step"]),
+        }
+        assert built(space, variant, start).cell.readings() == {}

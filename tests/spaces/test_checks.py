@@ -41,12 +41,9 @@ def test_a_good_space_is_returned():
     assert check(good()) == good()
 
 
-def published(variant):
-    return [
-        Published(
-            variant=variant, metric="loss", value=1.0, setting="s", source="t", evidence="files"
-        )
-    ]
+def published(variant, **changes):
+    told = {"metric": "loss", "value": 1.0, "setting": "s", "source": "t", "evidence": "files"}
+    return [Published(variant=variant, **told | changes)]
 
 
 def generator(x, unknown):
@@ -92,6 +89,10 @@ def generator(x, unknown):
         (good(paper={"epochs": 0}), "at paper scale: epochs must be at least 1, got 0"),
         (good(paper={"parameters": {"lr": Float(1, 1)}}), "at paper scale: parameter 'lr'"),
         (good(published=published("gru")), "of variant 'gru', which is none of lstm, other"),
+        (good(published=published("lstm", control="x")), "control 'x', which is none of its con"),
+        (good(published=published("other", control="x")), "its controls: small"),
+        (good(published=published("lstm", split="dev")), "split 'dev', which is none of train, v"),
+        (good(published=published("lstm", evidence="hope")), "evidence 'hope', which is none of"),
     ],
 )
 def test_what_is_wrong_with_a_space_is_told(space, words):

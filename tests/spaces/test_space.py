@@ -10,6 +10,7 @@ import torch
 
 from momentune.models import Digits, Oscillators, largest_drive
 from momentune.spaces import Choice, Float, Published, Space, Variant, catalogued
+from momentune.spaces.space import tried
 
 
 def echo(**given):
@@ -90,6 +91,20 @@ def test_grids_and_costs_decide_and_words_do_not(change, decides):
     json.dumps(changed)
 
 
+def test_what_a_grid_goes_without_is_told_and_decides_nothing():
+    space = catalogued("digits-rnn")
+    variant = space.variant("nesterov_lstm")
+    assert space.to_json()["left_out"]["nesterov_lstm"]["step"] == [0.01]
+    whole = [replace(v, left_out={}) for v in space.variants]
+    changed = replace(space, variants=whole).to_json()
+    assert changed["left_out"] == {}
+    assert changed["digest"] == space.to_json()["digest"]
+    assert tried(variant.parameters, {"restart": (2, 6), "step": (9.0,)}) == {
+        "grid": {"restart": [2]},
+        "left_out": {"restart": [6], "step": [9.0]},
+    }
+
+
 def test_plan_json_holds_what_a_linear_predictor_reaches_where_the_task_knows():
     task = partial(Oscillators, train=64, held_out=32)
     told = replace(catalogued("oscillators-ode"), task=task).to_json()
@@ -111,6 +126,8 @@ def test_plan_json_holds_scale_chance_and_what_others_published():
             "setting": "small",
             "source": "A",
             "evidence": "paper",
+            "split": "test",
+            "control": "",
             "spread": None,
         }
     ]
