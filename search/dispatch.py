@@ -39,7 +39,7 @@ import ray
 from ray import cloudpickle, tune
 
 from .ahead import in_background
-from .cluster import Head, Slots, check_machines
+from .cluster import Head, Slots, check_machines, mark
 from .cluster import HeadLostError as HeadLostError
 from .searcher import Bridge, SweepCallback, SweepScheduler, SweepSearcher
 from .shelf import Shelf
@@ -166,6 +166,8 @@ def run_on_ray(
     shelf = Shelf(plan.checkpoints or str((folder / "tune" / "checkpoints").resolve()))
     if cluster:
         check_machines(plan, shelf)
+    elif plan.checkpoints:
+        mark(plan, shelf)
     bridge = Bridge(sweep, shelf, Slots(plan), folder.resolve() / "samples")
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
