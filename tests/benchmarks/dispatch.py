@@ -128,7 +128,13 @@ def main() -> None:
     import ray
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
     for title, trials, pause, keys in (
         ("1-second trials on 4 slots", 40, 1.0, {"busy": "mean busy slots"}),
         ("trivial trials", 200, 0.0, {"rate": "trials/s", "whole": "trials/s, start to end"}),
