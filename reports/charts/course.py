@@ -109,6 +109,8 @@ def _panel(
         own = own.assign(low=own["low"].clip(lower=least), mean=own["mean"].where(own["mean"] > 0))
     x = alt.X(f"{across}:Q", title=along, axis=alt.Axis(tickCount=5, format="~s"))
     x["scale"] = alt.Scale(zero=False, nice=False)
+    if across == "step":
+        x["axis"] = whole(int(own[across].max()))
     axis = alt.Axis(tickCount=5, format=".3~g")
     colour, dash = pens
     base = alt.Chart(own).encode(x=x, color=colour)

@@ -292,3 +292,19 @@ def test_a_variant_sets_the_scale_wherever_it_lies_and_few_rows_all_do() -> None
     assert near(rows, "test", ~control).tolist() == [True] * 5 + [False]
     assert near(rows.tail(5), "test", ~control.tail(5)).all()
     assert near(rows.assign(test=0.5), "test", ~control).all()
+
+
+def test_learned_coefficients_are_told_as_they_are_in_the_end(writer: Any) -> None:
+    made = writer()
+    made.tested("momentum_lstm", [0.9, 0.8])
+    made.tested("momentum_lstm", [0.9, 0.8], "no_momentum")
+    for trial, momenta in enumerate([(0.6, 0.7, 0.8), (0.6, 0.5, 0.4), (0.6, 0.1, 0.1)]):
+        for step, value in enumerate(momenta, start=1):
+            made.report(trial, step, momentum_layer0=value, test_accuracy=0.9)
+    card = CARDS["readings"](load_run(made.path))
+    assert "After the last epoch: momentum, layer 0, momentum_lstm 0.6 [0.4, 0.8]. " in card.finding
+    assert "no_momentum" not in card.finding
+    assert set(card.frame["contender"]) == {"momentum_lstm", "momentum_lstm/no_momentum"}
+    (panel,) = themed(card.chart)["concat"]
+    assert panel["title"] == "momentum, layer 0"
+    assert panel["layer"][0]["encoding"]["x"]["axis"]["values"] == [1, 2, 3]
