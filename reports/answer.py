@@ -345,6 +345,9 @@ def _corrected_apart(scene: _Scene, variant: str, control: str) -> list[str]:
 
 
 def _idea(control: str, override: dict[str, Any]) -> str:
+    """What a control is without: by its name, `no_division`, or else by what it sets."""
+    if control.startswith("no_"):
+        return control.removeprefix("no_").replace("_", " ")
     if not override or "described" in override:
         return f"what {control} switches off"
     return listing(override)

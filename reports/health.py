@@ -198,7 +198,7 @@ def validation_gap(run: Run) -> list[str]:
     column = f"metric.{run.validation}"
     if column not in trials:
         return []
-    sentences = []
+    told = []
     for name, own in trials.groupby("contender", sort=False):
         gap = run.sign * (own[column] - own["value"])
         found, spread = mean_interval(gap), float(own["value"].std())
@@ -209,12 +209,14 @@ def validation_gap(run: Run) -> list[str]:
             times = (
                 f"{found.mean / spread:.1f} times the spread" if spread > 0 else "with no spread"
             )
-            sentences.append(
-                f"The test {run.metric} of {name} is worse than its validation {run.metric} by "
-                f"{plain(found.mean)}, {times} over seeds: "
-                "the configuration fits the validation data better than new data."
-            )
-    return sentences
+            told.append(f"{name} by {plain(found.mean)}, {times} over seeds")
+    if not told:
+        return []
+    return [
+        f"The test {run.metric} is worse than the validation {run.metric}: {'; '.join(told)}. "
+        "The configuration fits the validation data better than new data, or the test data are "
+        "harder."
+    ]
 
 
 def best_at_border(run: Run) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from statistics import median
 
@@ -109,4 +110,4 @@ def titled(name: str) -> str:
     when, _, rest = name.partition("_")
     if when in ("before", "after") and rest:
         return f"{titled(rest)}, {when} training"
-    return _WORDS.get(name, name.replace("_", " "))
+    return _WORDS.get(name, re.sub(r"_layer(\d+)$", r", layer \1", name).replace("_", " "))

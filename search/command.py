@@ -113,11 +113,12 @@ Concurrency = Annotated[
     int | None, typer.Option(min=1, help="Trials at a time; default: as many as fit.")
 ]
 Earlier = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         "--from",
-        metavar="RUN",
-        help="An earlier run whose trials the sampler knows from the start, beside any budget.",
+        metavar="PLACE",
+        help="Earlier trials that the sampler knows from the start: a run, FILE.csv as trials.csv, "
+        "or VARIANT=URL of an Optuna study.",
     ),
 ]
 SpaceScale = Annotated[Scale, typer.Option("--scale", help="The question's size.")]
@@ -229,10 +230,15 @@ def known_trials(plan: Plan) -> Iterator[str]:
     for run in plan.imported:
         known = Counter(trial["variant"] for trial in run["trials"])
         counts = ", ".join(f"{known[name]} of {n} of {name}" for name, n in run["complete"].items())
-        changed = (run["versions"], run["git"]) != (plan.versions, plan.git)
+        if "git" not in run:
+            note = "; that they are of this task, metric and length is your word"
+        elif (run["versions"], run["git"]) != (plan.versions, plan.git):
+            note = "; the code or a package has changed since"
+        else:
+            note = ""
         yield (
-            f"known from {run['run']}, beside any budget: {counts}; only those inside the space"
-            + ("; the code or a package has changed since" if changed else "")
+            f"known from {run['run']}, beside any budget: {counts}; only those inside the space, "
+            f"and to the sampler alone: none is confirmed, none stops another early{note}"
         )
 
 

@@ -2,8 +2,9 @@
 
 With the same space that is a warm start, with a changed one a fork: the trials that still lie
 inside it are known. They are written into the plan, so nothing is left to import once a sweep has
-begun, and they are no trials of the sweep: not counted in a budget, not shown to a scheduler, and
-never confirmed.
+begun, and they are no trials of the sweep: not counted in a budget, and never confirmed, because
+variants of which more is known would have had more to choose from; not shown to a scheduler, which
+would judge by those alone that came to their end.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from optuna.trial import FrozenTrial
 
+from .foreign import Ended, named, of_study, of_table
 from .ledger import Ledger
-from .plan import BadInput, Plan
+from .plan import BadInput, Plan, without_password
 from .sampling import TEACHABLE
 
 if TYPE_CHECKING:
@@ -25,13 +27,16 @@ if TYPE_CHECKING:
 _COMPARABLE = ("task", "data", "metric", "direction")
 
 
-def imported(runs: Sequence[Path], space: Space, sampler: str, epochs: int) -> list[dict[str, Any]]:
+def imported(
+    sources: Sequence[str | Path], space: Space, sampler: str, epochs: int
+) -> list[dict[str, Any]]:
     """What a plan keeps of earlier runs: of each, its search trials that lie inside a space.
 
     Only those that ran to their end; they are found by the names of their variants.
 
     Args:
-        runs: their directories.
+        sources: run directories, CSV files as trials.csv, Optuna storages; ``VARIANT=`` before one
+            says whose its trials are, where it does not.
         space: which is to be searched.
         sampler: that is to know them.
         epochs: of a full training.
@@ -40,37 +45,86 @@ def imported(runs: Sequence[Path], space: Space, sampler: str, epochs: int) -> l
         BadInput: the sampler would learn nothing from them, the values of a run are of another
             task, metric or length, or none of its trials lies inside.
     """
-    if runs and sampler not in TEACHABLE:
+    if sources and sampler not in TEACHABLE:
         raise BadInput(
             f"--sampler {sampler} learns nothing from trials that it has not drawn, so --from "
             f"would change nothing; {', '.join(TEACHABLE)} do; take one, or leave --from out"
         )
-    return [_imported(run, space, epochs) for run in dict.fromkeys(run.resolve() for run in runs)]
+    places = (Path(s).resolve() if Path(s).is_dir() else s for s in sources)
+    return [_imported(str(place), space, epochs) for place in dict.fromkeys(places)]
 
 
-def _imported(run: Path, space: Space, epochs: int) -> dict[str, Any]:
+def _imported(source: str, space: Space, epochs: int) -> dict[str, Any]:
+    whose, place = named([variant.name for variant in space.variants], source)
+    path = Path(place)
+    if whose is None and (path.is_dir() or not ("://" in place or path.suffix)):
+        header, ended = _of_run(path, space, epochs)
+    else:
+        header, ended = {"run": without_password(source)}, _of_others(place, whose, space, epochs)
+    names = [variant.name for variant in space.variants if variant.name in ended]
+    exactly = "git" in header
+    inside = [told for name in names for told in _inside(space, name, ended[name], exactly)]
+    if not inside:
+        counts = ", ".join(f"{len(ended[name])} of {name}" for name in names)
+        raise BadInput(
+            f"--from {header['run']}: no search trial that ran to its end lies inside the new "
+            f"space; seen: {counts or 'no variant of the same name'}. A trial is inside if the "
+            "search could draw its parameters and every fixed one is what it was; `momentune show` "
+            "tells the ranges, or leave --from out"
+        )
+    return header | {"complete": {name: len(ended[name]) for name in names}, "trials": inside}
+
+
+def _of_run(run: Path, space: Space, epochs: int) -> tuple[dict[str, Any], dict[str, list[Ended]]]:
     plan = Plan.load(run)
     _check_comparable(run, plan, space, epochs)
     ledger = Ledger(run, plan)
-    names = [variant.name for variant in space.variants if variant.name in plan.variants]
-    complete = {name: ledger.complete_searches(name) for name in names}
-    inside = [told for name in names for told in _inside(space, name, complete[name])]
-    if not inside:
-        counts = ", ".join(f"{len(complete[name])} of {name}" for name in names)
-        raise BadInput(
-            f"--from {run}: no search trial that ran to its end lies inside the new space; seen: "
-            f"{counts or 'no variant of the same name'}. A trial is inside if the search could "
-            "draw its parameters and every fixed one is what it was; `momentune show` tells the "
-            "ranges, or leave --from out"
-        )
-    return {
+    header = {
         "run": str(run),
         "created": plan.created,
         "versions": plan.versions,
         "git": plan.git,
-        "complete": {name: len(trials) for name, trials in complete.items()},
-        "trials": inside,
     }
+    told = {name: ledger.complete_searches(name) for name in plan.variants}
+    return header, {name: [_own(trial) for trial in trials] for name, trials in told.items()}
+
+
+def _own(trial: FrozenTrial) -> Ended:
+    kept = trial.user_attrs["trial"]  # with the parameters that were fixed, too
+    return Ended(kept["number"], {**kept["params"], **trial.params}, trial.values[0])
+
+
+def _of_others(place: str, whose: str | None, space: Space, epochs: int) -> dict[str, list[Ended]]:
+    if place.endswith(".csv"):
+        return of_table(Path(place), whose, epochs)
+    if whose is None:
+        raise BadInput(
+            f"--from {without_password(place)} must say whose trials they are: --from VARIANT=URL, "
+            f"with a variant of {', '.join(variant.name for variant in space.variants)}"
+        )
+    return {whose: of_study(place, space.deciding_direction)}
+
+
+def outdone(plan: Plan, ledger: Ledger) -> Iterator[str]:
+    """For each variant whose best known trial no search trial has reached, what to do about it."""
+    sign = 1 if plan.space["direction"] == "maximize" else -1
+    for name in plan.variants:
+        known = [
+            (sign * trial["value"], run["run"], trial)
+            for run in plan.imported
+            for trial in run["trials"]
+            if trial["variant"] == name
+        ]
+        found = ledger.best_value(name)
+        if not known or found is None:
+            continue
+        value, run, trial = max(known, key=lambda one: one[0])
+        if value > sign * found:
+            yield (
+                f"{name}: trial {trial['number']} of {run} was better on validation data "
+                f"({trial['value']:.4g}) than the best that was found here ({found:.4g}), but what "
+                "is known from elsewhere is never confirmed; more trials would (momentune extend)"
+            )
 
 
 def _check_comparable(run: Path, plan: Plan, space: Space, epochs: int) -> None:
@@ -86,17 +140,26 @@ def _check_comparable(run: Path, plan: Plan, space: Space, epochs: int) -> None:
         )
 
 
-def _inside(space: Space, name: str, trials: list[FrozenTrial]) -> Iterator[dict[str, Any]]:
+def _inside(
+    space: Space, name: str, trials: list[Ended], exactly: bool
+) -> Iterator[dict[str, Any]]:
+    """The trials that a search of the variant could draw.
+
+    Args:
+        space: which is searched.
+        name: of the variant.
+        trials: that may lie inside.
+        exactly: they tell the fixed parameters too.
+    """
     from ..spaces import repeated
 
     suggest = partial(space.suggest, space.variant(name))
-    for trial in trials:
-        values = trial.user_attrs["trial"]["params"]  # those that were fixed, too
-        again = repeated(suggest, {**values, **trial.params})
-        if again and again[0] == values:
-            yield {
-                "variant": name,
-                "number": trial.user_attrs["trial"]["number"],
-                "params": again[1].params,
-                "value": trial.values[0],
-            }
+    for number, params, value in trials:
+        again = repeated(suggest, params)
+        if again is None:
+            continue
+        values, own = again
+        all_ = {**values, **own.params}  # a function that draws may name them otherwise
+        told = all_ if exactly else {n: v for n, v in all_.items() if n in params}
+        if told == params:
+            yield {"variant": name, "number": number, "params": own.params, "value": value}

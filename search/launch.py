@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import socket
 import sys
@@ -19,9 +18,9 @@ import optuna
 from rich.console import Console
 
 from . import environment, points, sampling, scheduling
-from .imported import imported
+from .imported import imported, outdone
 from .ledger import Ledger
-from .plan import BadInput, Plan, check_unchanged, resume_command
+from .plan import BadInput, Plan, check_unchanged, resume_command, without_password
 from .progress import shown
 from .shelf import Shelf
 from .sweep import Sweep
@@ -66,7 +65,7 @@ class Request:
         address: a Ray cluster; None for this machine.
         resources: per trial, of a cluster's own, by name.
         checkpoints: a folder or URI for them; None for the run directory.
-        earlier: run directories whose trials the sampler is to know from the start.
+        earlier: where the trials are that the sampler is to know from the start.
     """
 
     trials: int | None = None
@@ -87,7 +86,7 @@ class Request:
     address: str | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
     checkpoints: str | None = None
-    earlier: Sequence[Path] = ()
+    earlier: Sequence[str | Path] = ()
 
 
 def make_plan(loaded: Loaded, request: Request) -> Plan:
@@ -221,7 +220,7 @@ def _checked_storage(url: str) -> str:
     scheme, separator, place = url.partition(":///")
     if scheme == "sqlite" and separator and not place.startswith("/"):
         url = f"sqlite:///{Path(place).resolve()}"
-    shown = re.sub(r"//([^:/@]*):[^@]*@", r"//\1:***@", url)
+    shown = without_password(url)
     if "://" not in url:
         raise BadInput(f"--storage {shown} must be a database URL, such as sqlite:////tmp/runs.db")
     try:
@@ -301,6 +300,8 @@ def _on_ray(
             "Ray Tune ended before the sweep did; nothing is lost: "
             + resume_command(folder, address)
         )
+    for line in outdone(plan, ledger):
+        console.print(line, highlight=False, soft_wrap=True)
     return Outcome(ending, ledger.failed_variants)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 from dataclasses import asdict, dataclass, field
@@ -212,6 +213,11 @@ class Plan:
                 f"{folder}/plan.json is not of format {FORMAT}, which this version reads"
             )
         return cls(**content)
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown and kept."""
+    return re.sub(r"//([^:/@]*):[^@]*@", r"//\1:***@", url)
 
 
 def resume_command(folder: Path, address: str | None = None) -> str:

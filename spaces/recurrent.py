@@ -86,7 +86,7 @@ digits_tanh = replace(
 _LEARNED: Values = {"momentum": "learned", "step": "learned"}
 _LEARNED_CONTROLS: dict[str, Control] = {
     "no_momentum": {"momentum": 0.0},
-    "not_learned": {"momentum": START, "step": START},
+    "no_learning": {"momentum": START, "step": START},
 }
 
 digits_learned = replace(
@@ -96,6 +96,7 @@ digits_learned = replace(
         "An LSTM that learns its momentum and step while it learns to read digits: which does it "
         "arrive at, and is it better than one that stays where they started?"
     ),
+    parameters={**_DIGITS, "hidden_size": 48},
     variants=[
         *family("lstm", LSTMS, Classifying, {}),
         Variant(
@@ -108,7 +109,7 @@ digits_learned = replace(
             "learned_units_lstm",
             network=Classifying(MomentumLSTM),
             parameters=dict.fromkeys(_LEARNED, "learned-per-unit"),
-            controls={**_LEARNED_CONTROLS, "one_for_all": _LEARNED},
+            controls={**_LEARNED_CONTROLS, "no_units": _LEARNED},
         ),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -10,8 +11,8 @@ from .. import comparison as compare
 from ..card import Card
 from ..charts import course as charts
 from ..run import Run
-from ..wording import listing, significant
-from .writing import axis
+from ..wording import listing, significant, titled
+from .writing import axis, near
 
 
 def curves(run: Run) -> Card:
@@ -29,8 +30,13 @@ def curves(run: Run) -> Card:
         or [""]
     )
     finding = f"{run.baseline}'s best mean is reached by {told}. " if told else ""
+    last = frame.groupby("contender", sort=False).tail(1).set_index("contender")
+    close = near(last, "mean", last["control"].notna())
+    far = [str(name) for name in close.index[~close]]
     note = "Lines are means over seeds, bands run from the lowest seed to the highest."
-    return Card(title, finding + note, frame, charts.curves(frame, run.variants, axis(run)))
+    note += f" Far off the scale: {listing(far)}." if far else ""
+    chart = charts.curves(frame, run.variants, axis(run), frame["contender"].map(close))
+    return Card(title, finding + note, frame, chart)
 
 
 PNG, MOST_BYTES = b"\x89PNG\r\n\x1a\n", 400_000  # what a picture begins with, and may weigh
@@ -64,6 +70,7 @@ def _is_picture(file: Path) -> bool:
 USUAL = {"trial", "attempt", "step", "time", "epoch", "seconds", "n_parameters", "seed"}
 SPLITS = ("train_", "validation_", "test_")
 MOST_PANELS = 12
+MOST_TOLD = 4  # readings whose last values are put in words
 
 
 def readings(run: Run) -> Card | None:
@@ -77,9 +84,27 @@ def readings(run: Run) -> Card | None:
     long = rows.melt(["contender", "variant", "control", "step"], names[:MOST_PANELS], "name")
     frame = _over_seeds(long.dropna(subset="value"), "step")
     told = f" The first {MOST_PANELS} of {len(names)}." if len(names) > MOST_PANELS else ""
-    note = f"Means over seeds of the confirmed runs, bands from lowest to highest.{told}"
+    note = "Means over the confirmed seeds; brackets and bands go from the lowest to the highest."
+    note = f"{_arrived(frame)}{note}{told}"
     chart = charts.panels(frame, run.variants, "step", "epoch")
     return Card("Readings over the epochs", note, frame, chart)
+
+
+def _arrived(frame: pd.DataFrame) -> str:
+    """Where the variants' readings are in the end, with the lowest and the highest seed."""
+    own = frame[frame["control"].isna()]
+    last = own.groupby(["name", "contender"], sort=False).tail(1)
+    told = [
+        f"{titled(str(name))}, " + listing([_ranging(row) for row in of.itertuples()])
+        for name, of in last.groupby("name", sort=False)
+    ]
+    return f"After the last epoch: {'; '.join(told[:MOST_TOLD])}. " if told else ""
+
+
+def _ranging(row: Any) -> str:
+    low, high = significant(row.low), significant(row.high)
+    ends = f" [{low}, {high}]" if row.seeds > 1 and low != high else ""
+    return f"{row.contender} {significant(row.mean)}{ends}"
 
 
 def _reading(run: Run, name: str) -> bool:

@@ -10,6 +10,7 @@ from ..charts import outcome as charts
 from ..run import Run
 from ..statistics import mean_interval
 from ..wording import titled
+from .writing import near
 
 TEST = "metric.test_"
 
@@ -22,17 +23,24 @@ def confirmed(run: Run) -> Card:
     columns = ["contender", "variant", "control", "seed", "value"]
     table = compare.contenders(run)
     means = table[table["seeds"] > 0]
+    means = means.assign(near=near(means, "test", means["control"].notna()))
     chart = charts.confirmed(
         seeds[columns],
-        means[["contender", "variant", "control", "test", "low", "high"]],
+        means[["contender", "variant", "control", "test", "low", "high", "near"]],
         run.variants,
         f"test {run.metric}",
     )
     finding = (
         "Each dot is one seed, trained afresh with the best configuration of the search; the "
         "diamond is the mean, the bar its 95% interval. Controls are hollow and dashed."
+        f"{_outside(means)}"
     )
     return Card(title, finding, seeds[columns].reset_index(drop=True), chart)
+
+
+def _outside(rows: pd.DataFrame) -> str:
+    far = int((~rows["near"]).sum())
+    return f" Far off the scale, and written at its edge: {far}." if far else ""
 
 
 def gains(run: Run) -> Card:
@@ -45,10 +53,12 @@ def gains(run: Run) -> Card:
     who = compare.contenders(run).set_index("contender")[["variant", "control"]]
     shown = shown.join(who, on="left").reset_index(drop=True)
     clear = shown[shown["verdict"] != compare.UNDECIDED]
+    shown["near"] = near(shown, "gain", shown["kind"] != "variant - baseline")
     finding = f"Clear enough for a verdict: {len(clear)} of {len(shown)}."
     return Card(
         "Gains, paired by seed",
-        f"{finding} Right of zero, the first named is better; bars are 95% intervals.",
+        f"{finding} Right of zero, the first named is better; bars are 95% intervals."
+        f"{_outside(shown)}",
         shown,
         charts.gains(shown, run.variants, f"gain in test {run.metric}"),
     )

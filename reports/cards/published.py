@@ -19,8 +19,8 @@ def published(run: Run) -> Card | None:
     frame = beside(run, told)
     known, scale = int(frame["here"].notna().sum()), run.space.get("scale") or "its own"
     beside_ours = (
-        f"{known} of {len(frame)} stand beside ours: `here` is the mean over the confirmed seeds "
-        f"of this run, at {scale} scale and after the last epoch, of the same metric and split."
+        f"{known} of {len(frame)} stand beside ours, which are means over the confirmed seeds of "
+        f"this run, at {scale} scale and after the last epoch, of the same metric and split."
         if known
         else f"This run, at {scale} scale, has not measured any of them yet."
     )

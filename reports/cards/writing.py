@@ -11,6 +11,8 @@ from ..wording import titled
 
 MOST = 2000  # points of one chart: more can neither be told apart nor mailed
 
+ENOUGH, REACH = 6, 6.0  # rows, and their interquartile ranges, beyond which a row is far away
+
 
 def axis(run: Run) -> str:
     """The objective's name, as an axis is titled."""
@@ -40,3 +42,17 @@ def thinned(frame: pd.DataFrame, run: Run, most: int = MOST) -> pd.DataFrame:
 def thinning(shown: int, of: int) -> str:
     """One sentence when not all trials are drawn."""
     return f" Drawn are {shown:,} of {of:,} trials, the best among them." if shown < of else ""
+
+
+def near(rows: pd.DataFrame, centre: str, may_be_far: pd.Series[bool]) -> pd.Series[bool]:
+    """Which rows set the scale of a chart: all, but for those that would press the others together.
+
+    Args:
+        rows: of the chart.
+        centre: the column of a row's place.
+        may_be_far: rows that a chart may leave at its edge, where they are named.
+    """
+    lower, upper = rows[centre].quantile([0.25, 0.75])
+    reach = REACH * (upper - lower)
+    far = may_be_far & ~rows[centre].between(lower - reach, upper + reach)
+    return ~far if len(rows) >= ENOUGH and reach > 0 else far | True

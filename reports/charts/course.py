@@ -16,7 +16,7 @@ BAND = 0.16  # opacity of what lies between the lowest seed and the highest
 DECADES = 100  # largest by smallest value, from where an axis is logarithmic
 
 
-def curves(frame: pd.DataFrame, variants: Sequence[str], axis: str) -> Chart:
+def curves(frame: pd.DataFrame, variants: Sequence[str], axis: str, near: pd.Series[bool]) -> Chart:
     """Learning curves: mean over seeds, and a band from the lowest seed to the highest.
 
     The first fifth of the epochs does not set the scale, so that the rest can be told apart.
@@ -25,8 +25,9 @@ def curves(frame: pd.DataFrame, variants: Sequence[str], axis: str) -> Chart:
         frame: `contender, variant, control, step, mean, low, high, seeds`.
         variants: in the order of their colours.
         axis: title of the value axis.
+        near: the rows that set the scale, but for the first epochs.
     """
-    settled = frame[frame["step"] >= frame["step"].max() / 5]
+    settled = frame[near & (frame["step"] >= frame["step"].max() / 5)]
     scale = alt.Scale(domain=[settled["low"].min(), settled["high"].max()], padding=4)
     x = alt.X(
         "step:Q",
@@ -108,6 +109,8 @@ def _panel(
         own = own.assign(low=own["low"].clip(lower=least), mean=own["mean"].where(own["mean"] > 0))
     x = alt.X(f"{across}:Q", title=along, axis=alt.Axis(tickCount=5, format="~s"))
     x["scale"] = alt.Scale(zero=False, nice=False)
+    if across == "step":
+        x["axis"] = whole(int(own[across].max()))
     axis = alt.Axis(tickCount=5, format=".3~g")
     colour, dash = pens
     base = alt.Chart(own).encode(x=x, color=colour)

@@ -310,6 +310,19 @@ def test_a_control_that_is_computed_is_named(writer: Any, momentum: Any) -> None
     ) in told(made)
 
 
+def test_what_a_control_is_without_is_told_by_its_name(writer: Any, momentum: Any) -> None:
+    """Not by the setting that it sets: nobody asks for an effect of `divided`."""
+    momentum["controls"] = {"no_division": {"divided": False}, "unit_step": {"step": 1.0}}
+    made = writer({"name": "lstm", "baseline": True, "parameters": {}, "controls": {}}, momentum)
+    made.tested("lstm", BASE)
+    made.tested("momentum_lstm", BASE)
+    for control in momentum["controls"]:
+        made.tested("momentum_lstm", BASE, control=control)
+    text = told(made)
+    assert "No effect of division was shown either: against its control no_division (div" in text
+    assert "No effect of step was shown either: against its control unit_step (step = 1" in text
+
+
 @pytest.mark.parametrize("other", [0.02, None])
 def test_a_gain_is_credited_only_when_every_control_is_beaten(
     writer: Any, momentum: Any, other: float | None

@@ -12,9 +12,10 @@ import pytest
 
 from momentune.reports import RunError, load_run, write_gallery, write_report
 from momentune.reports.cards import CARDS, every, safely
-from momentune.reports.cards.writing import thinned
+from momentune.reports.cards.writing import near, thinned
+from momentune.reports.charts.theme import themed
 
-from .conftest import PIXEL
+from .conftest import LSTM, PIXEL
 
 BROKEN = """
 import sys
@@ -252,3 +253,58 @@ def test_published_numbers_without_a_counterpart_stand_alone(writer: Any) -> Non
     card = CARDS["published"](load_run(made.path))
     assert card.frame["here"].isna().all()
     assert "has not measured any of them yet" in card.finding
+
+
+def test_controls_far_away_are_written_at_the_edge_and_do_not_set_the_scale(
+    writer: Any, momentum: Any
+) -> None:
+    """A control that learns nothing must not press the differences that are asked for together."""
+    momentum["controls"] |= {n: {"step": 1.0} for n in ("one", "two", "three", "broken")}
+    made = writer(LSTM, momentum)
+    made.tested("lstm", [0.90, 0.91, 0.92])
+    made.tested("momentum_lstm", [0.91, 0.93, 0.92])
+    for nth, control in enumerate(momentum["controls"]):
+        tests = [0.1, 0.2, 0.1] if control == "broken" else [0.90, 0.91, 0.92 + nth / 500]
+        made.tested("momentum_lstm", tests, control)
+    run = load_run(made.path)
+    for name, far, field in (("confirmed", 1, "test"), ("gains", 2, "gain")):
+        card = CARDS[name](run)
+        assert f"Far off the scale, and written at its edge: {far}." in card.finding
+        spec = themed(card.chart)
+        edges, placed = [], []
+        for layer in spec["layer"]:
+            rows = spec["datasets"][layer["data"]["name"]]
+            if layer["encoding"].get("text", {}).get("field") == "edge":
+                edges += [row["edge"] for row in rows]
+            elif layer["encoding"].get("x", {}).get("field") in (field, "low", "value"):
+                placed += [row.get("contender", row.get("comparison")) for row in rows]
+        assert len(edges) == far
+        assert edges == (["◂ 0.133"] if name == "confirmed" else ["◂ −0.777", "0.787 ▸"])
+        assert placed
+        assert not any("broken" in str(row) for row in placed)
+    assert "Far off the scale: momentum_lstm/broken." in CARDS["curves"](run).finding
+
+
+def test_a_variant_sets_the_scale_wherever_it_lies_and_few_rows_all_do() -> None:
+    rows = pd.DataFrame({"test": [0.90, 0.91, 0.92, 0.93, 0.94, 0.1]})
+    control = pd.Series([True, True, True, True, True, False])
+    assert near(rows, "test", control).all()
+    assert near(rows, "test", ~control).tolist() == [True] * 5 + [False]
+    assert near(rows.tail(5), "test", ~control.tail(5)).all()
+    assert near(rows.assign(test=0.5), "test", ~control).all()
+
+
+def test_learned_coefficients_are_told_as_they_are_in_the_end(writer: Any) -> None:
+    made = writer()
+    made.tested("momentum_lstm", [0.9, 0.8])
+    made.tested("momentum_lstm", [0.9, 0.8], "no_momentum")
+    for trial, momenta in enumerate([(0.6, 0.7, 0.8), (0.6, 0.5, 0.4), (0.6, 0.1, 0.1)]):
+        for step, value in enumerate(momenta, start=1):
+            made.report(trial, step, momentum_layer0=value, test_accuracy=0.9)
+    card = CARDS["readings"](load_run(made.path))
+    assert "After the last epoch: momentum, layer 0, momentum_lstm 0.6 [0.4, 0.8]. " in card.finding
+    assert "no_momentum" not in card.finding
+    assert set(card.frame["contender"]) == {"momentum_lstm", "momentum_lstm/no_momentum"}
+    (panel,) = themed(card.chart)["concat"]
+    assert panel["title"] == "momentum, layer 0"
+    assert panel["layer"][0]["encoding"]["x"]["axis"]["values"] == [1, 2, 3]

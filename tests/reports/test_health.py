@@ -121,7 +121,7 @@ def test_a_test_metric_far_below_validation(writer: Any) -> None:
     made = writer()
     for seed, test in enumerate([0.90, 0.91, 0.92], start=100):
         made.trial("lstm", "confirm", seed=seed, curve=[0.99 + 0.001 * (seed % 3)], test=test)
-    assert len(found(made, "the configuration fits the validation data better")) == 1
+    assert len(found(made, "The configuration fits the validation data better")) == 1
 
 
 def test_a_gap_without_spread_over_seeds_is_told(writer: Any) -> None:

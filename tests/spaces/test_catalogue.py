@@ -239,7 +239,7 @@ def test_learned_coefficients_start_where_the_control_stays():
     for variant in space.variants[1:]:
         values = space.middle(variant)
         learned = built(space, variant, values).cell.readings()
-        start = variant.controlled("not_learned", values)
+        start = variant.controlled("no_learning", values)
         assert learned == {
             "momentum_layer0": pytest.approx(start["momentum"]),
             "step_layer0": pytest.approx(start["step"]),
