@@ -260,8 +260,8 @@ def _cause(scene: _Scene, variant: str, control: str, override: dict[str, Any]) 
             f"Whether {idea} matters is open: of {variant} itself, {lost}, so no verdict "
             f"against {known}."
         ]
-    if not won and against == UNDECIDED and row["low"] * row["high"] > 0:
-        template = _TAKEN_BACK
+    if against == UNDECIDED and row["low"] * row["high"] > 0:
+        template = _NOT_CREDITED if won else _TAKEN_BACK
     if won and against == UNDECIDED and p < ALPHA:
         template = _AS_GOOD
     if won and against == BETTER and not _beats_all_controls(scene, variant):
@@ -297,6 +297,10 @@ _AS_GOOD = (
 _TAKEN_BACK = (
     "{idea} may matter: against {known} the difference is {gain}, whose interval leaves out zero, "
     "but not after Holm's correction ({adjusted})."
+)
+_NOT_CREDITED = (
+    "the gain cannot be credited to {idea} on this evidence: against {known} the difference is "
+    "{gain}, whose interval leaves out zero, but not after Holm's correction ({adjusted})."
 )
 _ONE_OF_SEVERAL = (
     "against {known} the gain is {gain}; but it is credited only when every control is beaten."

@@ -101,6 +101,24 @@ def test_cause(writer: Any, case: str) -> None:
     assert [s for s in sentences if s not in text] == []
 
 
+def test_a_difference_that_only_holm_leaves_open_is_told_so(writer: Any, momentum: Any) -> None:
+    """Three controls: an interval that leaves out zero is no verdict, and the reader sees why."""
+    momentum["controls"] |= {name: {"step": 1.0} for name in ("unit_step", "other_step")}
+    made = writer(LSTM, momentum)
+    made.tested("lstm", BASE)
+    made.tested("momentum_lstm", shifted(0.015))
+    made.tested("momentum_lstm", shifted(0.0035, -4.0), control="no_momentum")
+    for control in ("unit_step", "other_step"):
+        made.tested("momentum_lstm", shifted(0.015, -4.0), control=control)
+    text = told(made)
+    assert "momentum_lstm is better than lstm" in text
+    assert (
+        "The gain cannot be credited to momentum on this evidence: against its control no_momentum "
+        "(momentum = 0, everything else the same) the difference is +0.012 [0.002, 0.021], 5 "
+        "seeds, whose interval leaves out zero, but not after Holm's correction (p = 0."
+    ) in text
+
+
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 def test_words_follow_the_direction(writer: Any, direction: str) -> None:
     made = writer(space_direction=direction, space_metric="loss")

@@ -10,6 +10,7 @@ import torch
 
 from momentune.models import Digits, Oscillators, largest_drive
 from momentune.spaces import Choice, Float, Published, Space, Variant, catalogued
+from momentune.spaces.space import tried
 
 
 def echo(**given):
@@ -88,6 +89,20 @@ def test_grids_and_costs_decide_and_words_do_not(change, decides):
     changed = replace(space, **change).to_json()
     assert (changed["digest"] != space.to_json()["digest"]) is decides
     json.dumps(changed)
+
+
+def test_what_a_grid_goes_without_is_told_and_decides_nothing():
+    space = catalogued("digits-rnn")
+    variant = space.variant("nesterov_lstm")
+    assert space.to_json()["left_out"]["nesterov_lstm"]["step"] == [0.01]
+    whole = [replace(v, left_out={}) for v in space.variants]
+    changed = replace(space, variants=whole).to_json()
+    assert changed["left_out"] == {}
+    assert changed["digest"] == space.to_json()["digest"]
+    assert tried(variant.parameters, {"restart": (2, 6), "step": (9.0,)}) == {
+        "grid": {"restart": [2]},
+        "left_out": {"restart": [6], "step": [9.0]},
+    }
 
 
 def test_plan_json_holds_what_a_linear_predictor_reaches_where_the_task_knows():
