@@ -15,6 +15,8 @@ as long and, with the same configuration, is as good. Three questions:
   counts. How far from the optimum is the best trial?
 
     python tests/benchmarks/sample_efficiency.py [tables border families] [--seeds N]
+
+Twenty seeds leave a factor of 1.6 open either way, a hundred one of 1.25.
 """
 
 from __future__ import annotations
@@ -404,7 +406,7 @@ def families(seeds: int, first: int, counts: list[int], names: list[str]) -> Non
             for name, side in sides.items()
         }  # fmt: skip
         for name, values in found.items():
-            p = f"{_p(values, found[DEFAULT]):.3f}" if DEFAULT in found else ""
+            p = f"{_p(values, found[DEFAULT]):.2g}" if DEFAULT in found else ""
             print(f"| {workers} | {name} | {_quartiles(values)} | {p} |", flush=True)
 
 
