@@ -32,6 +32,7 @@ from torch import Tensor
 from .gradients import by_hand
 
 EPSILON = 1e-16  # under the root, as published: 0 / 0 is 0
+MODERATE = 1e-9  # steps whose squares, and what is divided by them, float32 can hold
 
 Filtered = tuple[Tensor, Tensor, Tensor]  # what is heard (K, ...), v and m (...) after it
 
@@ -66,6 +67,8 @@ def adaptive(
     drive: Tensor, v: Tensor, m: Tensor, momentum: float, step: float, beta2: float
 ) -> Filtered:
     """The same for numbers, with gradients written out: without a graph of small tensors."""
+    if not MODERATE <= step <= 1 / MODERATE:
+        return adaptive_loop(drive, v, m, momentum, step, beta2)
     loop: Callable[..., Any] = _Adaptive.apply
     heard, v, m = loop(drive, v, m, momentum, step, beta2)
     return heard, v, m

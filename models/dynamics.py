@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from .adaptive import Filtered, adaptive, adaptive_loop, warn_unless_bounded
-from .cell import Memory, Read, RecurrentCell, S, check_dynamics
+from .cell import Memory, Read, RecurrentCell, S, check_dynamics, check_flags
 from .learned import Coefficient, Learned, mapped, parsed, raw
 from .momentum import velocity, velocity_each
 from .recurrence import PIECE, Layer, as_weights, driven, exactly, recur
@@ -48,9 +48,10 @@ class Dynamics(RecurrentCell[S]):
 
     def _set(self, name: str, value: Coefficient) -> None:
         value = parsed(value)
-        setattr(self, name, value)
         if not isinstance(value, Learned):
+            setattr(self, name, float(value))
             return
+        setattr(self, name, value)
         units = self.recurrence.gates * self.hidden_size
         start = torch.full([units] if value.per_unit else [], raw(name, value.start))
         for layer in range(self.num_layers):
@@ -265,6 +266,7 @@ class Adam(Dynamics[S]):
     ) -> None:
         check_numbers(momentum=momentum, step=step)
         check_dynamics(beta2=beta2, step=1.0)
+        check_flags(divided=divided)
         if divided:
             warn_unless_bounded(_start(momentum), beta2, stacklevel=3)
         super().__init__(input_size, hidden_size, num_layers, **settings)
@@ -272,7 +274,7 @@ class Adam(Dynamics[S]):
         self._set("step", step)
         self._set_drive_bias(drive_bias)
         self.form = _one_of("form", FORMS, form)
-        self.beta2, self.divided = beta2, divided
+        self.beta2, self.divided = float(beta2), divided
 
     def _zero_memory(self, sequence: Tensor, features: int) -> Memory:
         units = self.recurrence.gates * self.hidden_size

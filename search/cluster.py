@@ -92,14 +92,28 @@ def check_machines(plan: Plan, shelf: Shelf) -> None:
         needed = ", ".join(f"{need:g} {name}" for name, need in plan.needs.items() if need)
         there = "; ".join(f"{_name(node)}: {_described(node)}" for node in nodes)
         raise BadInput(f"a trial needs {needed}, and no machine of the cluster has it ({there})")
-    token = plan.created
-    shelf.mark(token)
+    mark(plan, shelf)
     problems = [f"{_name(node)}: {what}" for node, what in _answers(nodes, plan, shelf) if what]
     if problems:
         raise BadInput(
             "every machine of the cluster must see the checkpoints (--out on a shared path, or "
             "--checkpoints PLACE), the data and this package; these do not: " + "; ".join(problems)
         )
+
+
+def mark(plan: Plan, shelf: Shelf) -> None:
+    """Makes the place of the checkpoints a run's own.
+
+    Raises:
+        BadInput: it cannot be written from here.
+    """
+    try:
+        shelf.mark(plan.created)
+    except OSError as error:
+        raise BadInput(
+            f"the checkpoints cannot be written to {shelf.place}: {error}; make it writable, or "
+            "choose another with --checkpoints"
+        ) from error
 
 
 def _answers(

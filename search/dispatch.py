@@ -39,12 +39,17 @@ import ray
 from ray import cloudpickle, tune
 
 from .ahead import in_background
-from .cluster import Head, Slots, check_machines
+from .cluster import Head, Slots, check_machines, mark
 from .cluster import HeadLostError as HeadLostError
 from .searcher import Bridge, SweepCallback, SweepScheduler, SweepSearcher
 from .shelf import Shelf
 from .sweep import Sweep
 from .trainable import Training
+
+_TOKEN = (
+    "Where token authentication is on, RAY_AUTH_MODE=token and the same RAY_AUTH_TOKEN_PATH (or "
+    "RAY_AUTH_TOKEN) are needed here as on every machine of the cluster"
+)
 
 
 @dataclass
@@ -103,7 +108,7 @@ def ray_session(plan: Plan, address: str | None) -> Iterator[None]:
     """Starts Ray on this machine with just the plan's slots, or joins a cluster.
 
     Raises:
-        BadInput: no cluster answers at the address.
+        BadInput: no cluster answers at the address, or it does not know our token.
     """
     logging.getLogger("ray").setLevel(logging.ERROR)
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -114,8 +119,12 @@ def ray_session(plan: Plan, address: str | None) -> Iterator[None]:
             # Ray counts a machine's in whole CPUs; without a planned concurrency it takes them all.
             slots = math.ceil(plan.concurrency * plan.cpus) if plan.concurrency else None
             ray.init(address="local", num_cpus=slots, include_dashboard=False, **quiet)
+    except ray.exceptions.AuthenticationError as error:
+        first = " ".join(str(error).split()).partition(". ")[0]
+        raise BadInput(f"Ray's token authentication: {first}. {_TOKEN}") from error
     except ConnectionError as error:
-        raise BadInput(f"no Ray cluster answers at --address {address}: {error}") from error
+        told = f"no Ray cluster lets this process in at --address {address}: {error}"
+        raise BadInput(f"{told}. If it runs, does it ask for a token? {_TOKEN}") from error
     # What goes wrong with a worker is told by the ledger and the report.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
@@ -157,6 +166,8 @@ def run_on_ray(
     shelf = Shelf(plan.checkpoints or str((folder / "tune" / "checkpoints").resolve()))
     if cluster:
         check_machines(plan, shelf)
+    elif plan.checkpoints:
+        mark(plan, shelf)
     bridge = Bridge(sweep, shelf, Slots(plan), folder.resolve() / "samples")
     for module in modules:
         cloudpickle.register_pickle_by_value(module)

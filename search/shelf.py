@@ -28,7 +28,7 @@ class Shelf:
         place: a folder, or a URI of a file system that pyarrow knows.
 
     Raises:
-        ValueError: it is a URI that pyarrow does not know.
+        ValueError: it is a URI that pyarrow does not know, or nothing answers there.
     """
 
     def __init__(self, place: str) -> None:
@@ -116,7 +116,9 @@ class Shelf:
             return fs.LocalFileSystem(), self.place
         try:
             system, root = fs.FileSystem.from_uri(self.place)
-        except (OSError, ValueError) as error:
+        except OSError as error:
+            raise ValueError(f"{self.place} does not answer: {error}") from error
+        except ValueError as error:
             raise ValueError(
                 f"{self.place} is no file system that pyarrow knows: {error}"
             ) from error

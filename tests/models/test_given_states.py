@@ -2,12 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from momentune.models import (
     DTRIV,
+    AdamLSTM,
     LSTMState,
     MomentumLSTM,
     NesterovDTRIV,
@@ -15,7 +17,7 @@ from momentune.models import (
     RMSPropLSTM,
     largest_drive,
 )
-from momentune.models.adaptive import adaptive_loop
+from momentune.models.adaptive import adaptive, adaptive_loop
 
 T, B, D, H, L = 5, 3, 2, 4, 2
 LENGTHS = torch.tensor([3, 5, 2])
@@ -101,12 +103,56 @@ def test_what_is_no_state_of_the_cell_is_refused(how, state):
         (NesterovLSTM, {"step": None}, "step must be a positive number, got None"),
         (NesterovDTRIV, {"rebase": math.inf}, "rebase must be a number of optimizer steps.* inf"),
         (RMSPropLSTM, {"beta2": "learned"}, r"beta2 must be in \[0, 1\), got 'learned'"),
+        (RMSPropLSTM, {"beta2": 0.9, "divided": "no"}, "divided is True or False, got 'no'"),
+        (NesterovLSTM, {"step": True}, "step must be a positive number, got True"),
+        (NesterovLSTM, {"restart": True}, "restart must be a number of time steps.* got True"),
+        (NesterovLSTM, {"num_layers": True}, "num_layers must be a whole number, got True"),
+        (NesterovLSTM, {"batch_first": "no"}, "batch_first is True or False, got 'no'"),
+        (NesterovDTRIV, {"batch_first": 1}, "batch_first is True or False, got 1"),
+        (NesterovDTRIV, {"dropout": None}, r"dropout must be in \[0, 1\], got None"),
+        (NesterovDTRIV, {"orthogonal_lr": "x"}, "orthogonal_lr must be a positive number, got 'x'"),
     ],
 )
 def test_a_setting_of_a_wrong_kind_is_refused_with_the_rule(cell, settings, message):
     sizes = {"input_size": D, "hidden_size": H, "step": 0.5}
     with pytest.raises(ValueError, match=message):
         cell(**sizes | settings)
+
+
+@pytest.mark.parametrize("number", [np.float32, np.float64, np.int64])
+def test_numbers_of_numpy_are_numbers(number):
+    cell = AdamLSTM(np.int64(D), H, momentum=number(0), step=number(1), beta2=np.float32(0.5))
+    want = AdamLSTM(D, H, momentum=0.0, step=1.0, beta2=0.5)
+    assert repr(cell) == repr(want)
+    assert NesterovLSTM(D, H, step=1, restart=np.int64(3)).restart == 3
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [-1, 2.0, True, "3", None, torch.tensor([[0], [1], [-1]]), torch.ones(B), torch.ones(B, 1)],
+    ids=str,
+)
+@pytest.mark.parametrize("how", ["batch", "packed"])
+def test_a_count_of_steps_that_no_cell_made_is_refused(steps, how):
+    cell, sequence = NesterovLSTM(D, H, step=0.5), torch.randn(T, B, D)
+    _, state = cell(sequence)
+    if how == "packed":
+        sequence = pack_padded_sequence(sequence, LENGTHS, enforce_sorted=False)
+    with pytest.raises(ValueError, match=r"steps, which counts the time steps .* number from 0 on"):
+        cell(sequence, state._replace(steps=steps))
+
+
+@pytest.mark.parametrize("step", [1e-30, 1e-12, 1e12, 1e30])
+def test_a_step_of_any_size_scales_what_is_heard(step):
+    """Also where its square is no number of float32's."""
+    drive, zero = torch.randn(T, B), torch.zeros(B)
+    drive.requires_grad_()
+    (want, *_), (got, v, m) = (adaptive(drive, zero, zero, 0.5, s, 0.9) for s in (1.0, step))
+    torch.testing.assert_close(got / step, want)
+    gradients = [torch.autograd.grad(heard.mean(), drive)[0] for heard in (got / step, want)]
+    torch.testing.assert_close(*gradients)
+    assert v.isfinite().all()
+    assert m.isfinite().all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
