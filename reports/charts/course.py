@@ -82,7 +82,7 @@ def series(frame: pd.DataFrame, variants: Sequence[str]) -> Chart:
     quantity = moments[2].where(known, frame["name"])
     rows, nth = [], 0
     for name, own in frame.groupby(quantity, sort=False):
-        along = "time step" if "norm" in str(name) else "position"
+        along = "time step" if "gradient" in str(name) else "position"
         shown = [n for n in (f"before_{name}", f"after_{name}", str(name)) if n in set(own["name"])]
         views = []
         for each in shown:

@@ -46,6 +46,15 @@ def test_a_grid_has_a_cell_for_each_momentum_with_each_step(writer: Any, momentu
     assert found[0.0, 0.1][1:] == (0, 0)
 
 
+def test_a_grid_that_has_not_begun_has_no_cells(writer: Any, momentum: Any) -> None:
+    own = momentum | {"grid": {"momentum": [*MOMENTA], "step": [*STEPS]}}
+    made = writer(LSTM, own, sampler={"name": "grid"})
+    made.trial("lstm", params={"lr": 0.01}, curve=[0.5])
+    run = load_run(made.path)
+    assert ablation.grid(run).empty
+    assert "has completed yet" in card(run).finding
+
+
 def test_the_best_of_several_trials_in_a_cell_counts(writer: Any, momentum: Any) -> None:
     made = gridded(writer, momentum, space_direction="minimize")
     params = {"momentum": 0.9, "step": 0.9, "lr": 0.02}
