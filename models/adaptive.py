@@ -19,6 +19,11 @@ RMSProp. At $\mu^2 = \beta$ there is no bound either: it can grow as the root of
 $\mu^2 > \beta$ the velocity outlives the mean square: over a silent stretch of k steps their ratio
 grows as $(\mu / \sqrt\beta)^k$, until $\epsilon$ stops it at $10^8 |v|$. Outputs stay finite,
 because gates saturate, but gradients through such a stretch are of no use.
+
+The ratio does not hear how large its drive is. So along the drive's size its gradient is a
+difference that cancels: what is left of it in float32 is rounding, about $10^{-7} |g| / |y|$ for a
+gradient g by what is heard. Parameters of which little else is heard (a bias under silence, the
+weight of one feature alone) have gradients of that size, and any two forms differ in them.
 """
 
 import math

@@ -226,7 +226,11 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
         """The state as it is handed out again."""
         return state
 
-    def _check_input(self, input: Tensor) -> None:
+    def _check_input(self, input: Any) -> None:
+        if not isinstance(input, Tensor):
+            raise TypeError(
+                f"a cell reads a tensor or a PackedSequence, got {type(input).__name__}"
+            )
         layout = "(B, T, D)" if self.batch_first else "(T, B, D)"
         if input.dim() not in (2, 3):
             raise ValueError(f"input must be {layout} or (T, D), got shape {tuple(input.shape)}")
@@ -234,6 +238,7 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
 
     def _check_features(self, input: Tensor) -> None:
         shape = tuple(input.shape)
+        self._check_precision("the input", input)
         if input.shape[-1] != self.input_size:
             raise ValueError(
                 f"input must have {self.input_size} features (last), got shape {shape}"
@@ -267,7 +272,18 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
                 f"the state for this input must have shapes {rule}, got {got}; "
                 "a state goes on with the batch that it came from"
             )
+        for tensor in state.tensors():
+            self._check_precision("the state", tensor)
         return state
+
+    def _check_precision(self, what: str, tensor: Tensor) -> None:
+        """Half precision may meet any other, as under autocast; float32 and float64 never meet."""
+        got, weights = tensor.dtype, next(self.parameters()).dtype
+        if not got.is_floating_point or {got, weights} == {torch.float32, torch.float64}:
+            raise ValueError(
+                f"{what} must be of numbers like the weights', {weights}, got {got}; cast one of "
+                "them (whole numbers, as of tokens, go through an embedding first)"
+            )
 
 
 def _pieces(data: Tensor, sizes: Tensor) -> Iterator[tuple[Tensor, int]]:

@@ -17,6 +17,7 @@ drawn by He's rule, b from U(-0.01, 0.01), angles from U(-pi, pi).
 """
 
 import math
+import warnings
 
 import torch
 from torch import Tensor
@@ -103,6 +104,10 @@ class OrthogonalCell(RecurrentCell[S]):
         check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         check_flags(batch_first=batch_first)
         _check(orthogonal_map, rebase, orthogonal_lr, dropout)
+        if dropout and num_layers == 1:
+            warnings.warn(
+                "dropout is between layers: of num_layers=1 it drops nothing", stacklevel=3
+            )
         super().__init__()
         self.input_size, self.hidden_size = int(input_size), int(hidden_size)
         self.num_layers = int(num_layers)

@@ -12,6 +12,7 @@ time steps, B sequences, H hidden units, G gates.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -245,7 +246,9 @@ class ModReLURecurrence(Recurrence):
     r"""$h_t = modReLU(y_t + W h_{t-1})$, $modReLU(z) = sign(z) \max(0, |z| + b)$.
 
     It keeps a number's sign and moves its size by b, so that an orthogonal W goes on unhindered
-    where b is 0. Arjovsky, Shah, Bengio, "Unitary evolution recurrent neural networks", ICML 2016.
+    where b is 0. Where b is above 0 it jumps by 2 b at z = 0: there rounding decides which side a
+    unit is on, so that two forms in float32 may part by as much, however exact both are. Arjovsky,
+    Shah, Bengio, "Unitary evolution recurrent neural networks", ICML 2016.
     """
 
     def echo(self, layer: Layer, h: Tensor) -> Tensor:
@@ -333,9 +336,11 @@ def driven(
         return torch.cat(outputs).mT, tuple(state.mT for state in states)
 
 
-def exactly(tensor: Tensor) -> torch.autocast:
+def exactly(tensor: Tensor) -> AbstractContextManager[Any]:
     """Sums over many time steps are not for half precision, whatever autocast says."""
-    return torch.autocast(tensor.device.type, enabled=False)
+    kind = tensor.device.type
+    known = torch.amp.is_autocast_available(kind)
+    return torch.autocast(kind, enabled=False) if known else nullcontext()
 
 
 def as_weights(tensor: Tensor, layer: Layer) -> Tensor:

@@ -184,3 +184,38 @@ def test_momentum_is_warned_of_where_the_drive_has_no_bound(beta2):
         zero = torch.zeros(1).double()
         heard.append(adaptive_loop(worst, zero, zero, 0.5, 1.0, beta2)[0].abs().max())
     assert math.isinf(largest_drive(0.5, 1.0, beta2)) == (heard[1] > 1.9 * heard[0])
+
+
+@pytest.mark.parametrize(
+    ("input", "error", "message"),
+    [
+        (np.zeros((T, B, D)), TypeError, "reads a tensor or a PackedSequence, got ndarray"),
+        (None, TypeError, "reads a tensor or a PackedSequence, got NoneType"),
+        (
+            torch.ones(T, B, D).long(),
+            ValueError,
+            "like the weights', torch.float64, got torch.int64",
+        ),
+        (torch.ones(T, B, D), ValueError, "like the weights', torch.float64, got torch.float32"),
+    ],
+    ids=["array", "nothing", "tokens", "another precision"],
+)
+def test_what_is_no_sequence_of_the_weights_numbers_is_refused(make, input, error, message):
+    with pytest.raises(error, match=message):
+        make(D, H)(input)
+
+
+def test_a_state_of_another_precision_is_refused(make):
+    cell, sequence = make(D, H), torch.randn(T, B, D).double()
+    state = cell(sequence)[1].map(torch.Tensor.float)
+    with pytest.raises(ValueError, match="the state must be of numbers like the weights'"):
+        cell(sequence, state)
+
+
+def test_shapes_follow_without_numbers(make):
+    """On the meta device, where there is nothing to compute: so no tensor is left behind."""
+    cell = make(D, H, 2).to("meta")
+    output, state = cell(torch.empty(T, B, D, dtype=torch.float64, device="meta"))
+    output.sum().backward()
+    assert output.shape == (T, B, H)
+    assert all(tensor.is_meta for tensor in state.tensors())

@@ -186,3 +186,27 @@ def test_gradients_keep_their_size_where_an_rnns_vanish(family):
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         DTRIV(D, H, **settings)
+
+
+def test_dropout_that_drops_nothing_is_warned_of():
+    with pytest.warns(UserWarning, match="of num_layers=1 it drops nothing"):
+        DTRIV(D, H, dropout=0.5)
+
+
+@pytest.mark.parametrize("seed", [10, 15])
+def test_in_float32_two_forms_part_only_where_a_unit_crosses_zero(seed):
+    """There modReLU jumps by 2 b; where no b is above 0, it does not."""
+    torch.manual_seed(seed)
+    cell, sequence = MomentumDTRIV(1, 128, momentum=0.6, step=0.1), torch.rand(400, 32, 1)
+    offset = cell.layers[0].offset
+    for jumps in (True, False):
+        if not jumps:
+            offset.data.abs_().neg_()
+        with torch.no_grad():
+            fast, loop = cell(sequence)[0], torch.stack(cell.unrolled(sequence)[-1].h)
+        apart = (fast - loop).abs()
+        first = int((apart > 1e-3).flatten(1).any(1).int().argmax())
+        units = (apart[first] > 1e-3).nonzero()[:, 1]
+        assert (fast[first] * loop[first] < 0).any() == jumps
+        assert (apart.max() > 1e-3) == jumps
+        assert (offset[units] > 0).all()
