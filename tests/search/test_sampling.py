@@ -222,7 +222,8 @@ def test_a_sampler_that_cannot_search_a_space_is_told_before_the_start(
         planned(space, tmp_path / "run", sampler=sampler)
 
 
-def test_equal_configurations_are_other_seeds(tmp_path):
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "random", "paired", "grid"])
+def test_equal_configurations_are_other_seeds(tmp_path, sampler):
     def run(kind, *, seed):
         yield {"epoch": 1, "validation_loss": kind + seed / 1e9, "test_loss": kind}
 
@@ -231,9 +232,10 @@ def test_equal_configurations_are_other_seeds(tmp_path):
         metric="loss",
         direction="minimize",
         parameters={"kind": Int(0, 1)},
+        grid={"kind": [0, 1] * 6},
         variants=[Variant("only", run=run, baseline=True)],
     )
-    trials = searched(tmp_path / "run", space, epochs=1, trials=12)["only"]
+    trials = searched(tmp_path / "run", space, epochs=1, trials=12, sampler=sampler)["only"]
     told = {(t.params["kind"], t.user_attrs["trial"]["seed"]) for t in trials}
     assert len(told) == 12
     assert len({t.params["kind"] for t in trials}) == 2
