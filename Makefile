@@ -30,6 +30,7 @@ bench: $(INSTALLED)            ## Speed beside named rivals, interleaved, median
 	$(BIN)/python tests/benchmarks/attention.py
 	$(BIN)/python tests/benchmarks/ode.py
 	$(BIN)/python tests/benchmarks/dispatch.py
+	$(BIN)/python tests/benchmarks/ahead.py
 	$(BIN)/python tests/benchmarks/driver.py
 	$(BIN)/python tests/benchmarks/sample_efficiency.py
 	$(BIN)/python tests/benchmarks/report.py
