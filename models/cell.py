@@ -171,7 +171,14 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
 
         Returns:
             A trace for each layer; the last one's h are the outputs.
+
+        Raises:
+            ValueError: the sequence has a shape that does not fit.
         """
+        if sequence.dim() != 3:
+            shape = tuple(sequence.shape)
+            raise ValueError(f"the plain loop reads (T, B, D), got shape {shape}")
+        self._check_features(sequence)
         zeros = sequence.new_zeros(sequence.shape[1], self.hidden_size)
         traces, inputs = [], list(sequence)
         for index, layer in enumerate(self._layers()):

@@ -57,6 +57,14 @@ class Dynamics(RecurrentCell[S]):
         for layer in range(self.num_layers):
             self.register_parameter(f"{name}_l{layer}", torch.nn.Parameter(start.clone()))
 
+    def reset_parameters(self) -> None:
+        """Draw the weights anew, as torch does, and let learned coefficients start again."""
+        cell: Any = super()
+        cell.reset_parameters()
+        for name, layer in self._learned():
+            start = getattr(self, name).start
+            torch.nn.init.constant_(getattr(self, f"{name}_l{layer}"), raw(name, start))
+
     def _coefficient(self, name: str, layer: int) -> float | Tensor:
         value: float | Learned = getattr(self, name)
         if isinstance(value, Learned):
@@ -64,7 +72,7 @@ class Dynamics(RecurrentCell[S]):
         return value
 
     def _learned(self) -> list[tuple[str, int]]:
-        names = [name for name in self.dynamics if isinstance(getattr(self, name), Learned)]
+        names = [name for name in self.dynamics if isinstance(getattr(self, name, None), Learned)]
         return [(name, layer) for name in names for layer in range(self.num_layers)]
 
     def _in_drive(self) -> bool:
@@ -89,7 +97,7 @@ class Velocity(Dynamics[S]):
 
         Where momentum is on the preactivation, the preactivation that is carried.
         """
-        held: Any = state
+        held: Any = self._taken(state)
         if self._in_drive():
             return tuple(held.p)
         maps = [self._input_map(layer) for layer in self._layers()]

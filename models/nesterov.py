@@ -139,10 +139,8 @@ class Nesterov(Velocity[S]):
 def _check_steps(steps: Any, h: Tensor) -> None:
     """ValueError unless it is what a cell counts: one number, or one for each sequence of h."""
     if isinstance(steps, Tensor):
-        shape = (*h.shape[1:-1], 1)
-        known = (
-            steps.shape == shape and not steps.dtype.is_floating_point and bool((steps >= 0).all())
-        )
+        whole = (steps >= 0) & (steps == steps.long())
+        known = steps.shape == (*h.shape[1:-1], 1) and bool(whole.all())
     else:
         known = isinstance(steps, int) and not isinstance(steps, bool) and steps >= 0
     if not known:

@@ -44,10 +44,15 @@ class OrthogonalLayer(torch.nn.Module):
             "weight_hh", torch.nn.Parameter(torch.empty(hidden_size, hidden_size))
         )
         self.offset = torch.nn.Parameter(torch.empty(hidden_size))
+        parametrizations.orthogonal(self, "weight_hh", orthogonal_map)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all anew, see the module."""
         torch.nn.init.kaiming_normal_(self.weight_ih, nonlinearity="relu")
         torch.nn.init.uniform_(self.offset, -0.01, 0.01)
-        parametrizations.orthogonal(self, "weight_hh", orthogonal_map)
-        self.weight_hh = rotations(hidden_size)
+        with torch.no_grad():
+            self.weight_hh = rotations(len(self.offset)).to(self.offset)
 
     def rebase(self) -> None:
         """Let the base be W, and A be 0.
@@ -118,6 +123,12 @@ class OrthogonalCell(RecurrentCell[S]):
         layers = [OrthogonalLayer(width, hidden_size, orthogonal_map) for width in widths]
         self.layers = torch.nn.ModuleList(layers)
         self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew; no pass was made with them."""
+        for layer in self._own():
+            layer.reset_parameters()
+        self.passes.zero_()
 
     def rebase(self) -> None:
         """Renew every layer's base; no output changes."""

@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from momentune.models import (
     DTRIV,
     AdamLSTM,
+    Learned,
     LSTMState,
     MomentumLSTM,
     NesterovDTRIV,
@@ -129,7 +130,16 @@ def test_numbers_of_numpy_are_numbers(number):
 
 @pytest.mark.parametrize(
     "steps",
-    [-1, 2.0, True, "3", None, torch.tensor([[0], [1], [-1]]), torch.ones(B), torch.ones(B, 1)],
+    [
+        -1,
+        2.0,
+        True,
+        "3",
+        None,
+        torch.tensor([[0], [1], [-1]]),
+        torch.ones(B),
+        torch.full((B, 1), 0.5),
+    ],
     ids=str,
 )
 @pytest.mark.parametrize("how", ["batch", "packed"])
@@ -219,3 +229,39 @@ def test_shapes_follow_without_numbers(make):
     output.sum().backward()
     assert output.shape == (T, B, H)
     assert all(tensor.is_meta for tensor in state.tensors())
+
+
+def test_a_state_of_sequences_of_several_lengths_changes_its_precision():
+    """Counts of steps are whole numbers in any."""
+    cell, sequence = NesterovLSTM(D, H, step=0.5, restart=3), torch.randn(T, B, D)
+    _, state = cell(pack_padded_sequence(sequence, LENGTHS, enforce_sorted=False))
+    want, _ = cell(sequence, state)
+    got, _ = cell.double()(sequence.double(), state.map(torch.Tensor.double))
+    torch.testing.assert_close(got.float(), want)
+
+
+@pytest.mark.parametrize("shape", [(T, D), (T, B, D + 1), (0, B, D)])
+def test_the_plain_loop_refuses_what_is_no_batch_of_sequences(make, shape):
+    with pytest.raises(ValueError, match=r"got shape \("):
+        make(D, H).unrolled(torch.zeros(shape).double())
+
+
+@pytest.mark.parametrize("how", ["learned", "learned-per-unit"])
+def test_weights_drawn_anew_are_those_of_the_seed_and_learning_starts_again(
+    family, recurrence, how
+):
+    cell = family("Momentum", recurrence)(D, H, 2, momentum=how, step=Learned(0.9)).float()
+    start = {name: tensor.clone() for name, tensor in cell.state_dict().items()}
+    with torch.no_grad():
+        for parameter in cell.parameters():
+            parameter += 0.1
+    torch.manual_seed(1)
+    cell.reset_parameters()
+    for name, tensor in cell.state_dict().items():
+        torch.testing.assert_close(tensor, start[name], msg=name)
+
+
+def test_the_velocity_of_another_cell_s_state_is_refused():
+    cell, other = MomentumLSTM(D, H, momentum=0.5, step=0.5), LSTMState(*torch.zeros(2, 1, B, H))
+    with pytest.raises(TypeError, match="MomentumLSTM goes on from"):
+        cell.gate_velocity(other)
