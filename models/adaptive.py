@@ -19,6 +19,11 @@ RMSProp. At $\mu^2 = \beta$ there is no bound either: it can grow as the root of
 $\mu^2 > \beta$ the velocity outlives the mean square: over a silent stretch of k steps their ratio
 grows as $(\mu / \sqrt\beta)^k$, until $\epsilon$ stops it at $10^8 |v|$. Outputs stay finite,
 because gates saturate, but gradients through such a stretch are of no use.
+
+The ratio does not hear how large its drive is. So along the drive's size its gradient is a
+difference that cancels: what is left of it in float32 is rounding, about $10^{-7} |g| / |y|$ for a
+gradient g by what is heard. Parameters of which little else is heard (a bias under silence, the
+weight of one feature alone) have gradients of that size, and any two forms differ in them.
 """
 
 import math
@@ -32,6 +37,7 @@ from torch import Tensor
 from .gradients import by_hand
 
 EPSILON = 1e-16  # under the root, as published: 0 / 0 is 0
+MODERATE = 1e-9  # steps whose squares, and what is divided by them, float32 can hold
 
 Filtered = tuple[Tensor, Tensor, Tensor]  # what is heard (K, ...), v and m (...) after it
 
@@ -66,6 +72,8 @@ def adaptive(
     drive: Tensor, v: Tensor, m: Tensor, momentum: float, step: float, beta2: float
 ) -> Filtered:
     """The same for numbers, with gradients written out: without a graph of small tensors."""
+    if not MODERATE <= step <= 1 / MODERATE:
+        return adaptive_loop(drive, v, m, momentum, step, beta2)
     loop: Callable[..., Any] = _Adaptive.apply
     heard, v, m = loop(drive, v, m, momentum, step, beta2)
     return heard, v, m

@@ -101,7 +101,8 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
         if input.dim() == 2:
             return self._forward_one(input, state)
         sequence = input.transpose(0, 1) if self.batch_first else input
-        output, state = self._run(self._layers(), sequence, self._checked(sequence, state))
+        before = self._checked(sequence, state)
+        output, state = self._run(self._pass(), sequence, before)
         return output.transpose(0, 1) if self.batch_first else output, state
 
     def extra_repr(self) -> str:
@@ -130,7 +131,7 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
         data, sizes, order, inverse = packed
         self._check_features(data)
         live = self._apart(self._checked(data[: int(sizes[0])].unsqueeze(0), _picked(state, order)))
-        layers, outputs, ended = self._layers(), [], []
+        layers, outputs, ended = self._pass(), [], []
         for piece, going_on in _pieces(data, sizes):
             output, after = self._run(layers, piece, live)
             outputs.append(output.flatten(0, 1))
@@ -162,17 +163,27 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
     def unrolled(self, sequence: Tensor) -> list[Trace]:
         """The same by a plain loop, one time step after the other: the specification.
 
-        It also shows what happens inside, with the graph of all of it.
+        It also shows what happens inside, with the graph of all of it. While training, dropout
+        between layers draws numbers of its own.
 
         Args:
             sequence: (T, B, D), time first whatever the cell prefers; from a zero state.
 
         Returns:
             A trace for each layer; the last one's h are the outputs.
+
+        Raises:
+            ValueError: the sequence has a shape that does not fit.
         """
+        if sequence.dim() != 3:
+            shape = tuple(sequence.shape)
+            raise ValueError(f"the plain loop reads (T, B, D), got shape {shape}")
+        self._check_features(sequence)
         zeros = sequence.new_zeros(sequence.shape[1], self.hidden_size)
         traces, inputs = [], list(sequence)
         for index, layer in enumerate(self._layers()):
+            if index:
+                inputs = list(torch.dropout(torch.stack(inputs), self.dropout, self.training))
             states: tuple[Tensor, ...] = (zeros,) * self.recurrence.states
             memory = self._at_rest(zeros.repeat(1, self.recurrence.gates))
             trace = Trace([], [])
@@ -199,6 +210,10 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
     def _layers(self) -> list[Layer]:
         """The weights of every layer."""
 
+    def _pass(self) -> list[Layer]:
+        """The same, once for each sequence or batch that is read."""
+        return self._layers()
+
     def _zero_memory(self, sequence: Tensor, features: int) -> Memory:
         """The dynamics' state of a layer with so many features before a sequence (T, B, D)."""
         return ()
@@ -218,7 +233,11 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
         """The state as it is handed out again."""
         return state
 
-    def _check_input(self, input: Tensor) -> None:
+    def _check_input(self, input: Any) -> None:
+        if not isinstance(input, Tensor):
+            raise TypeError(
+                f"a cell reads a tensor or a PackedSequence, got {type(input).__name__}"
+            )
         layout = "(B, T, D)" if self.batch_first else "(T, B, D)"
         if input.dim() not in (2, 3):
             raise ValueError(f"input must be {layout} or (T, D), got shape {tuple(input.shape)}")
@@ -226,6 +245,7 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
 
     def _check_features(self, input: Tensor) -> None:
         shape = tuple(input.shape)
+        self._check_precision("the input", input)
         if input.shape[-1] != self.input_size:
             raise ValueError(
                 f"input must have {self.input_size} features (last), got shape {shape}"
@@ -259,7 +279,18 @@ class RecurrentCell(torch.nn.Module, Generic[S], ABC):
                 f"the state for this input must have shapes {rule}, got {got}; "
                 "a state goes on with the batch that it came from"
             )
+        for tensor in state.tensors():
+            self._check_precision("the state", tensor)
         return state
+
+    def _check_precision(self, what: str, tensor: Tensor) -> None:
+        """Half precision may meet any other, as under autocast; float32 and float64 never meet."""
+        got, weights = tensor.dtype, next(self.parameters()).dtype
+        if not got.is_floating_point or {got, weights} == {torch.float32, torch.float64}:
+            raise ValueError(
+                f"{what} must be of numbers like the weights', {weights}, got {got}; cast one of "
+                "them (whole numbers, as of tokens, go through an embedding first)"
+            )
 
 
 def _pieces(data: Tensor, sizes: Tensor) -> Iterator[tuple[Tensor, int]]:
@@ -327,12 +358,13 @@ class TorchCell(RecurrentCell[S], torch.nn.RNNBase):
         batch_first: bool = False,
     ) -> None:
         check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        check_flags(batch_first=batch_first)
         torch.nn.RNNBase.__init__(
             self,
             self.mode_name,
-            input_size,
-            hidden_size,
-            num_layers,
+            int(input_size),
+            int(hidden_size),
+            int(num_layers),
             batch_first=batch_first,
             dropout=dropout,
         )
@@ -347,23 +379,35 @@ class TorchCell(RecurrentCell[S], torch.nn.RNNBase):
 def check_sizes(**sizes: Any) -> None:
     """ValueError unless every size is a whole number, at least 1."""
     for name, size in sizes.items():
-        if not isinstance(size, Integral):
+        if isinstance(size, bool) or not isinstance(size, Integral):
             raise ValueError(f"{name} must be a whole number, got {size!r}")
         if size < 1:
             raise ValueError(f"{name} must be at least 1, got {size}")
 
 
+def check_flags(**flags: Any) -> None:
+    """ValueError unless every flag is True or False."""
+    for name, flag in flags.items():
+        if not isinstance(flag, bool):
+            raise ValueError(f"{name} is True or False, got {flag!r}")
+
+
 def check_count(what: str, **counts: Any) -> None:
     """ValueError unless every count is a whole number, or 0."""
     for name, count in counts.items():
-        if not isinstance(count, Real) or count != count // 1 or count < 0:  # NaN is no other's
+        if not is_number(count) or count != count // 1 or count < 0:  # NaN is no other's equal
             raise ValueError(f"{name} must be a number of {what}, or 0, got {count!r}")
 
 
 def check_dynamics(*, step: Any, **fractions: Any) -> None:
     """ValueError unless the step is above 0, and every fraction in [0, 1)."""
     for name, value in fractions.items():
-        if not isinstance(value, int | float) or not 0 <= value < 1:
+        if not is_number(value) or not 0 <= value < 1:
             raise ValueError(f"{name} must be in [0, 1), got {value!r}")
-    if not isinstance(step, int | float) or not 0 < step < float("inf"):
+    if not is_number(step) or not 0 < step < float("inf"):
         raise ValueError(f"step must be a positive number, got {step!r}")
+
+
+def is_number(value: Any) -> bool:
+    """Numpy's too, but no truth value."""
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from .adaptive import Filtered, adaptive, adaptive_loop, warn_unless_bounded
-from .cell import Memory, Read, RecurrentCell, S, check_dynamics
+from .cell import Memory, Read, RecurrentCell, S, check_dynamics, check_flags
 from .learned import Coefficient, Learned, mapped, parsed, raw
 from .momentum import velocity, velocity_each
 from .recurrence import PIECE, Layer, as_weights, driven, exactly, recur
@@ -48,13 +48,22 @@ class Dynamics(RecurrentCell[S]):
 
     def _set(self, name: str, value: Coefficient) -> None:
         value = parsed(value)
-        setattr(self, name, value)
         if not isinstance(value, Learned):
+            setattr(self, name, float(value))
             return
+        setattr(self, name, value)
         units = self.recurrence.gates * self.hidden_size
         start = torch.full([units] if value.per_unit else [], raw(name, value.start))
         for layer in range(self.num_layers):
             self.register_parameter(f"{name}_l{layer}", torch.nn.Parameter(start.clone()))
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew, as torch does, and let learned coefficients start again."""
+        cell: Any = super()
+        cell.reset_parameters()
+        for name, layer in self._learned():
+            start = getattr(self, name).start
+            torch.nn.init.constant_(getattr(self, f"{name}_l{layer}"), raw(name, start))
 
     def _coefficient(self, name: str, layer: int) -> float | Tensor:
         value: float | Learned = getattr(self, name)
@@ -63,7 +72,7 @@ class Dynamics(RecurrentCell[S]):
         return value
 
     def _learned(self) -> list[tuple[str, int]]:
-        names = [name for name in self.dynamics if isinstance(getattr(self, name), Learned)]
+        names = [name for name in self.dynamics if isinstance(getattr(self, name, None), Learned)]
         return [(name, layer) for name in names for layer in range(self.num_layers)]
 
     def _in_drive(self) -> bool:
@@ -88,7 +97,7 @@ class Velocity(Dynamics[S]):
 
         Where momentum is on the preactivation, the preactivation that is carried.
         """
-        held: Any = state
+        held: Any = self._taken(state)
         if self._in_drive():
             return tuple(held.p)
         maps = [self._input_map(layer) for layer in self._layers()]
@@ -265,6 +274,7 @@ class Adam(Dynamics[S]):
     ) -> None:
         check_numbers(momentum=momentum, step=step)
         check_dynamics(beta2=beta2, step=1.0)
+        check_flags(divided=divided)
         if divided:
             warn_unless_bounded(_start(momentum), beta2, stacklevel=3)
         super().__init__(input_size, hidden_size, num_layers, **settings)
@@ -272,7 +282,7 @@ class Adam(Dynamics[S]):
         self._set("step", step)
         self._set_drive_bias(drive_bias)
         self.form = _one_of("form", FORMS, form)
-        self.beta2, self.divided = beta2, divided
+        self.beta2, self.divided = float(beta2), divided
 
     def _zero_memory(self, sequence: Tensor, features: int) -> Memory:
         units = self.recurrence.gates * self.hidden_size

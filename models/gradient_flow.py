@@ -6,6 +6,8 @@ Momentum's promise is that a gradient reaches far back along the velocity where 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -40,17 +42,26 @@ def gradient_flow(network: SequenceReader, task: Task) -> dict[str, list[float]]
         raise TypeError(f"gradients flow through a RecurrentCell, got {type(cell).__name__}")
     device = next(network.parameters()).device
     inputs, targets = next(task.validation().to(device).batches(SEQUENCES))
-    training = network.training
-    network.eval()
-    with torch.enable_grad():
+    with evaluating(network), torch.enable_grad():
         traces = cell.unrolled(network.embedded(inputs).transpose(0, 1))
         outputs = torch.stack(traces[-1].h, dim=1)
         loss = task.loss(network.answers(outputs), targets)
-    network.train(training)
     shown = {"gradient_norm_hidden": _norms(loss, [trace.h for trace in traces])}
     if traces[0].v:
         shown["gradient_norm_velocity"] = _norms(loss, [trace.v for trace in traces])
     return shown
+
+
+@contextmanager
+def evaluating(network: torch.nn.Module) -> Iterator[None]:
+    """In evaluation mode, and then every module in its own again."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def _norms(loss: Tensor, layers: list[list[Tensor]]) -> list[float]:

@@ -1,6 +1,6 @@
 """What a network tells about itself while it is trained, besides its predictions.
 
-Any module may have one of two methods; `fit` calls them and reports what they return:
+Any module may have one of three methods; `fit` calls them and reports what they return:
 
 `readings() -> dict[str, float]`
     Numbers of one epoch of training: a learned momentum, counts of function evaluations. Counts
@@ -9,6 +9,8 @@ Any module may have one of two methods; `fit` calls them and reports what they r
 `diagnostics(task) -> dict[str, list[float]]`
     Series, one number per time step for example: how gradients flow, where a spectrum lies.
     Asked for before and after a training that is confirmed, because it costs a pass of its own.
+`redundancy() -> int`
+    How many numbers of its own parameters are stored, but not free.
 """
 
 from collections.abc import Callable, Iterator
@@ -41,6 +43,17 @@ def diagnostics(network: nn.Module, task: Task) -> Series:
             shown[_free(name, shown)] = values
     network.zero_grad(set_to_none=True)
     return shown
+
+
+def n_parameters(network: nn.Module) -> int:
+    """How many free numbers a network has: what its parameters store, without redundancies.
+
+    So an orthogonal n x n matrix counts n (n - 1) / 2, as published sizes of networks do.
+    """
+    stored = sum(weight.numel() for weight in network.parameters())
+    told = (getattr(module, "redundancy", None) for module in network.modules())
+    redundant: int = sum(redundancy() for redundancy in told if callable(redundancy))
+    return stored - redundant
 
 
 def _outermost(module: nn.Module, method: str) -> Iterator[Callable[..., dict[str, Any]]]:

@@ -13,12 +13,12 @@ Baraniuk, Bertozzi, Osher, Wang, "MomentumRNN", NeurIPS 2020.
 As the second filters what h has to do with, no kernel runs it, nor a scan: it goes step by step.
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
 
-from .cell import Memory, Read, S, check_count
+from .cell import Given, Memory, Read, S, check_count
 from .dynamics import Velocity, check_numbers
 from .learned import Coefficient
 from .momentum import nesterov_momentum
@@ -106,6 +106,12 @@ class Nesterov(Velocity[S]):
     def _at_rest(self, zeros: Tensor) -> Memory:
         return zeros, 0
 
+    def _taken(self, state: S | Given | None) -> S | None:
+        taken: Any = super()._taken(state)
+        if taken is not None:
+            _check_steps(taken.steps, taken.h)
+        return cast("S | None", taken)
+
     def _apart(self, state: S) -> S:
         held: Any = state
         batch = held.h.shape[-2]
@@ -128,6 +134,20 @@ class Nesterov(Velocity[S]):
                 "between drive and h; use momentum_on='drive'"
             )
         self.momentum_on = momentum_on
+
+
+def _check_steps(steps: Any, h: Tensor) -> None:
+    """ValueError unless it is what a cell counts: one number, or one for each sequence of h."""
+    if isinstance(steps, Tensor):
+        whole = (steps >= 0) & (steps == steps.long())
+        known = steps.shape == (*h.shape[1:-1], 1) and bool(whole.all())
+    else:
+        known = isinstance(steps, int) and not isinstance(steps, bool) and steps >= 0
+    if not known:
+        raise ValueError(
+            "steps, which counts the time steps read so far, is a whole number from 0 on, or a "
+            f"tensor (B, 1) of such, one for each sequence, got {steps!r}"
+        )
 
 
 def _uniform(steps: int | Tensor) -> int | Tensor:

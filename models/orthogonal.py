@@ -17,12 +17,13 @@ drawn by He's rule, b from U(-0.01, 0.01), angles from U(-pi, pi).
 """
 
 import math
+import warnings
 
 import torch
 from torch import Tensor
 from torch.nn.utils import parametrizations
 
-from .cell import RecurrentCell, S, check_count, check_sizes
+from .cell import RecurrentCell, S, check_count, check_flags, check_sizes, is_number
 from .dynamics import Adam, Momentum, RMSProp
 from .nesterov import Nesterov
 from .recurrence import Layer, ModReLURecurrence, exactly
@@ -43,10 +44,15 @@ class OrthogonalLayer(torch.nn.Module):
             "weight_hh", torch.nn.Parameter(torch.empty(hidden_size, hidden_size))
         )
         self.offset = torch.nn.Parameter(torch.empty(hidden_size))
+        parametrizations.orthogonal(self, "weight_hh", orthogonal_map)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all anew, see the module."""
         torch.nn.init.kaiming_normal_(self.weight_ih, nonlinearity="relu")
         torch.nn.init.uniform_(self.offset, -0.01, 0.01)
-        parametrizations.orthogonal(self, "weight_hh", orthogonal_map)
-        self.weight_hh = rotations(hidden_size)
+        with torch.no_grad():
+            self.weight_hh = rotations(len(self.offset)).to(self.offset)
 
     def rebase(self) -> None:
         """Let the base be W, and A be 0.
@@ -57,6 +63,11 @@ class OrthogonalLayer(torch.nn.Module):
         with torch.no_grad():
             W = self.weight_hh
             self.weight_hh = 1.5 * W - 0.5 * W @ W.mT @ W
+
+    def redundancy(self) -> int:
+        """A is stored as H x H numbers; those below its diagonal say what the others are."""
+        size = len(self.offset)
+        return size * (size + 1) // 2
 
     def forward(self) -> Layer:
         """The weights; W is computed here, exactly, or it would not be orthogonal."""
@@ -96,16 +107,28 @@ class OrthogonalCell(RecurrentCell[S]):
         batch_first: bool = False,
     ) -> None:
         check_sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        check_flags(batch_first=batch_first)
         _check(orthogonal_map, rebase, orthogonal_lr, dropout)
+        if dropout and num_layers == 1:
+            warnings.warn(
+                "dropout is between layers: of num_layers=1 it drops nothing", stacklevel=3
+            )
         super().__init__()
-        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.input_size, self.hidden_size = int(input_size), int(hidden_size)
+        self.num_layers = int(num_layers)
         self.dropout, self.batch_first = dropout, batch_first
         self.orthogonal_map, self.orthogonal_lr = orthogonal_map, orthogonal_lr
-        self.rebase_every = rebase
+        self.rebase_every = int(rebase)
         widths = [input_size, *[hidden_size] * (num_layers - 1)]
         layers = [OrthogonalLayer(width, hidden_size, orthogonal_map) for width in widths]
         self.layers = torch.nn.ModuleList(layers)
         self.register_buffer("passes", torch.zeros((), dtype=torch.int64))
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew; no pass was made with them."""
+        for layer in self._own():
+            layer.reset_parameters()
+        self.passes.zero_()
 
     def rebase(self) -> None:
         """Renew every layer's base; no output changes."""
@@ -132,11 +155,14 @@ class OrthogonalCell(RecurrentCell[S]):
         return [layer for layer in self.layers if isinstance(layer, OrthogonalLayer)]
 
     def _layers(self) -> list[Layer]:
+        return [layer() for layer in self._own()]
+
+    def _pass(self) -> list[Layer]:
         if self.training and torch.is_grad_enabled():
             if self.rebase_every and self.passes and self.passes % self.rebase_every == 0:
                 self.rebase()
             self.passes += 1
-        return [layer() for layer in self._own()]
+        return self._layers()
 
 
 class DTRIV(OrthogonalCell[HiddenState]):
@@ -205,7 +231,7 @@ def _check(orthogonal_map: str, rebase: int, orthogonal_lr: float, dropout: floa
     if orthogonal_map not in MAPS:
         raise ValueError(f"orthogonal_map is one of {', '.join(MAPS)}, got {orthogonal_map!r}")
     check_count("optimizer steps", rebase=rebase)
-    if not 0 < orthogonal_lr < math.inf:
-        raise ValueError(f"orthogonal_lr must be a positive number, got {orthogonal_lr}")
-    if not 0 <= dropout <= 1:
-        raise ValueError(f"dropout must be in [0, 1], got {dropout}")
+    if not is_number(orthogonal_lr) or not 0 < orthogonal_lr < math.inf:
+        raise ValueError(f"orthogonal_lr must be a positive number, got {orthogonal_lr!r}")
+    if not is_number(dropout) or not 0 <= dropout <= 1:
+        raise ValueError(f"dropout must be in [0, 1], got {dropout!r}")

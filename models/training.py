@@ -20,7 +20,7 @@ from torch import Tensor
 
 from .checkpoint import Checkpoint
 from .divergence import Diverged
-from .insight import Series, diagnostics, readings
+from .insight import Series, diagnostics, n_parameters, readings
 from .tasks import Split, Task
 
 Module = TypeVar("Module", bound=torch.nn.Module)
@@ -101,9 +101,9 @@ def fit(
 
     Each epoch yields `epoch` (from 1), `train_loss` (mean over the epoch's batches, as they were
     seen), every metric of the task on validation data as `validation_<metric>`, `seconds` (of
-    training alone), `n_parameters` and the network's `readings`; the last one, with `test`, also
-    `test_<metric>`. With `test`, the first tells the network's diagnostics `before_` training, and
-    the last those `after_` it (see `insight`).
+    training alone), `n_parameters` (free ones) and the network's `readings`; the last one, with
+    `test`, also `test_<metric>`. With `test`, the first tells the network's diagnostics `before_`
+    training, and the last those `after_` it (see `insight`).
 
     The order of samples and dropout in an epoch follow from `seed` and the epoch's number alone, so
     that neither what ran before nor a resumption changes a bit of them.
@@ -255,7 +255,7 @@ class _Trainer:
             "train_loss": train_loss,
             **self._validated(number),
             "seconds": seconds,
-            "n_parameters": sum(weight.numel() for weight in self.network.parameters()),
+            "n_parameters": n_parameters(self.network),
         }
 
     def test(self) -> Metrics:

@@ -44,6 +44,7 @@ def grid(run: Run) -> pd.DataFrame:
     rows = [
         _cell(run, variant, axes, point)
         for variant, axes in axes_of(run).items()
+        if {f"param.{name}" for name in axes} <= {*run.trials}  # none has begun yet
         for point in product(*(_gridded(run, variant, name) for name in axes))
     ]
     return pd.DataFrame(rows, columns=columns)

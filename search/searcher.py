@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
+import ray
 from ray import cloudpickle
 from ray.exceptions import RayActorError, RayTaskError
 from ray.tune import Callback
@@ -20,6 +21,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
+from . import memory
 from .shelf import Shelf
 from .sweep import Sweep
 from .trainable import CHECKPOINT, FAILURE, METRICS, SAMPLE, TRIAL
@@ -48,6 +50,7 @@ class Bridge:
         self._shelf, self._slots, self._samples = shelf, slots, samples
         self._calling, self._closed = threading.Lock(), False
         self._trials: dict[str, Trial] = {}
+        self._ended: dict[str, int] = {}  # by the kernel, before a trial was handed out
         self._failures: dict[str, Failure] = {}
 
     def suggest(self, tune_id: str) -> dict[str, Any] | str | None:
@@ -56,7 +59,7 @@ class Bridge:
         full = len(self._trials) >= self.sweep.slots
         trial = None if full else self._guard(None, self.sweep.next, ahead=True)
         if trial is not None:
-            self._trials[tune_id] = trial
+            self._trials[tune_id], self._ended[tune_id] = trial, memory.ended()
             paths = {CHECKPOINT: _checkpoint(trial), SAMPLE: str(self._sample(trial))}
             return {TRIAL: trial.to_json(), **paths}
         self._guard(None, self.sweep.prepare)
@@ -85,6 +88,7 @@ class Bridge:
             if FAILURE in result:
                 failure = Failure.from_json(result[FAILURE])
         trial = self._trials.pop(tune_id)
+        self._ended.pop(tune_id)
         over = self._guard(False, self.sweep.end, trial.number, failure)
         # A confirmed network is kept; of a search trial, what the ledger holds is all that counts.
         if over and trial.phase == "search":
@@ -96,7 +100,8 @@ class Bridge:
         late = self.sweep.overdue(number) if number in self.sweep.live else None
         if _MACHINE in error:
             late = None  # which takes Ray long to notice, and is no fault of the training's
-        self._failures[tune_id] = late or _lost(error)
+        starved = _here(error) and memory.ended() > self._ended[tune_id]
+        self._failures[tune_id] = late or _lost(error, starved)
 
     def close(self) -> None:
         """Passes nothing on any more, and returns when nothing is being passed on."""
@@ -122,11 +127,18 @@ def _checkpoint(trial: Trial) -> str:
     return f"trial-{trial.number:06d}.pt"
 
 
-def _lost(error: str) -> Failure:
+def _lost(error: str, starved: bool) -> Failure:
     kind, *_ = error.strip().splitlines() or ["Ray does not say why"]
-    reason: Reason = "oom" if "OutOfMemoryError" in kind else "lost"
+    if starved:
+        kind += "; meanwhile the kernel ended a process of this machine because memory ran out"
+    reason: Reason = "oom" if starved or "OutOfMemoryError" in kind else "lost"
     message = f"the worker process ended before the training did ({kind})"
     return Failure(reason=reason, message=message, traceback=error)
+
+
+def _here(error: str) -> bool:
+    """Whether a worker died on this machine, by what Ray says of it."""
+    return any(f"ip: {ip}\n" in error for ip in (ray.util.get_node_ip_address(), "127.0.0.1"))
 
 
 class WorkerError(RayActorError):

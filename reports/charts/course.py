@@ -70,28 +70,25 @@ def panels(frame: pd.DataFrame, variants: Sequence[str], across: str, along: str
 
 
 def series(frame: pd.DataFrame, variants: Sequence[str]) -> Chart:
-    """One row per quantity: before training on the left, after it on the right, one scale for both.
+    """One panel per series; of before and after training, one beside the other, on one scale.
 
     Args:
         frame: `contender, variant, control, name, index, mean, low, high`.
         variants: in the order of their colours.
     """
     pens, only = lines(frame, variants), single_out("contender")
-    moments = frame["name"].str.partition("_")
-    known = moments[0].isin(("before", "after")) & (moments[2] != "")
-    quantity = moments[2].where(known, frame["name"])
-    rows, nth = [], 0
+    quantity = frame["name"].str.replace(r"^(before|after)_(?=.)", "", regex=True)
+    views: list[Any] = []
+    pairs = True
     for name, own in frame.groupby(quantity, sort=False):
-        along = "time step" if "norm" in str(name) else "position"
+        along = "time step" if "gradient" in str(name) else "position"
         shown = [n for n in (f"before_{name}", f"after_{name}", str(name)) if n in set(own["name"])]
-        views = []
+        pairs = pairs and len(shown) == 2
         for each in shown:
             part = own[own["name"] == each]
-            panel = _panel(part, ("index", along), pens, only, nth, _scale(own))
-            views.append(panel.properties(title=titled(each), width=380, height=200))
-            nth += 1
-        rows.append(alt.hconcat(*views, spacing=24))
-    return alt.vconcat(*rows, spacing=24)
+            panel = _panel(part, ("index", along), pens, only, len(views), _scale(own))
+            views.append(panel.properties(title=titled(each), width=300, height=200))
+    return alt.concat(*views, columns=2 if pairs else 3, spacing=24)
 
 
 def _panel(

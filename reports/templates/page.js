@@ -19,7 +19,7 @@
       return { ...spec, vconcat: spec.vconcat.map((view) => ({ ...view, width: width - 80 })) };
     }
     if (!spec.concat) return spec;
-    const columns = Math.max(1, Math.min(spec.concat.length, 3, Math.floor(width / narrowest)));
+    const columns = Math.max(1, Math.min(spec.concat.length, spec.columns ?? 3, Math.floor(width / narrowest)));
     const panel = Math.floor((width - 8) / columns) - axis;
     return { ...spec, columns, concat: spec.concat.map((view) => ({ ...view, width: panel })) };
   };

@@ -32,7 +32,7 @@ DYNAMICS = {
     "Adam": MOMENTUM | RMSPROP,
     "RMSProp": RMSPROP,
 }
-FAMILIES = ("LSTM", "GRU", "RNN", "DTRIV")
+FAMILIES = ("LSTM", "GRU", "RNN", "RNN-relu", "DTRIV")
 LOOP = ", plain loop"
 
 Run = Callable[[Tensor], Tensor]
@@ -41,11 +41,13 @@ Run = Callable[[Tensor], Tensor]
 def contenders(family: str, features: int, hidden: int) -> dict[str, Run]:
     """Name -> output (T, B, H) of a sequence (T, B, D); the rival comes first."""
     runs: dict[str, Run] = {}
+    kind, *nonlinearity = family.split("-")
+    own = {"nonlinearity": nonlinearity[0]} if nonlinearity else {}
     if family != "DTRIV":
-        rival = getattr(torch.nn, family)(features, hidden)
+        rival = getattr(torch.nn, kind)(features, hidden, **own)
         runs[f"torch.nn.{family}"] = lambda sequence: rival(sequence)[0]
     for dynamics, settings in DYNAMICS.items():
-        cell = getattr(models, dynamics + family)(features, hidden, **settings)
+        cell = getattr(models, dynamics + kind)(features, hidden, **settings, **own)
         runs[dynamics + family] = lambda sequence, cell=cell: cell(sequence)[0]
         runs[dynamics + family + LOOP] = lambda sequence, cell=cell: by_loop(cell, sequence)
     if family == "LSTM":

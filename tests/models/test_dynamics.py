@@ -475,6 +475,17 @@ def test_dropout_is_between_layers_and_while_training_only(make):
     close(lower(sequence)[0], lower.eval()(sequence)[0])
 
 
+def test_the_plain_loop_drops_as_the_fast_form_does(make, family):
+    """The same numbers, where both lay out their outputs alike."""
+    cell, sequence = make(D, H, 2, dropout=1.0), a_sequence()
+    close(torch.stack(cell.unrolled(sequence)[-1].h), cell(sequence)[0])
+    cell, found = family("Momentum", "LSTM")(D, H, 2, dropout=0.5), []
+    for form in (lambda: torch.stack(cell.unrolled(sequence)[-1].h), lambda: cell(sequence)[0]):
+        torch.manual_seed(3)
+        found.append(form())
+    close(*found)
+
+
 @pytest.mark.parametrize("kind", ["RNN", "GRU"])
 def test_a_plain_cell_is_that_of_torch(family, kind):
     ours = family("", kind)(D, H, 2)

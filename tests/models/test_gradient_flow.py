@@ -78,6 +78,18 @@ def test_looking_changes_nothing(make, exact):
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
+def test_every_module_is_in_its_own_mode_afterwards_even_after_an_error(family, exact):
+    network = network_of(family("", "GRU"))
+    network.head.eval()  # frozen, say
+    gradient_flow(network, exact)
+    modes = (network.training, network.cell.training, network.head.training)
+    assert modes == (True, True, False)
+    exact.loss = None
+    with pytest.raises(TypeError):
+        gradient_flow(network, exact)
+    assert (network.training, network.cell.training, network.head.training) == modes
+
+
 def test_a_cell_of_torch_has_none(exact):
     network = SequenceClassifier(torch.nn.LSTM(1, 5), 2).double()
     assert network.diagnostics(exact) == {}

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from momentune.models import DTRIV, MomentumDTRIV, SequenceClassifier
+from momentune.models.insight import n_parameters
 
 D, H, B, T = 2, 7, 3, 20
 KINDS = ["", "Momentum", "Nesterov", "Adam", "RMSProp"]
@@ -73,9 +74,21 @@ def test_the_base_is_renewed_after_as_many_training_passes_as_told(family):
         cell.eval()(a_sequence())  # counts for nothing
         with torch.no_grad():
             cell.train()(a_sequence())
+        cell.unrolled(a_sequence())
         changed.append(not torch.equal(base.base, first))
         first = base.base.clone()
     assert changed == [False, False, False, True, False, False, True]
+
+
+def test_only_what_is_read_counts_as_a_pass(family):
+    cell = family("Momentum", "DTRIV")(D, H, 2)
+    _, state = cell(a_sequence())
+    cell(a_sequence()[:, 0])
+    cell(torch.nn.utils.rnn.pack_padded_sequence(a_sequence(), [T, 3, 1]))
+    assert cell.passes == 3
+    cell.unrolled(a_sequence())
+    cell.gate_velocity(state)
+    assert cell.passes == 3
 
 
 def test_a_static_base_and_a_renewed_one_learn_differently_but_start_alike(family):
@@ -127,11 +140,23 @@ def test_factors_name_the_orthogonal_parameters(family):
     ],
 )
 def test_every_published_size_is_met(features, hidden, outputs, effective):
-    """Of the n x n numbers that A is kept in, n(n - 1)/2 are free."""
     cell = MomentumDTRIV(features, hidden, momentum=0.3, step=0.3)
-    network = SequenceClassifier(cell, outputs)
-    stored = sum(weight.numel() for weight in network.parameters())
-    assert stored - hidden * (hidden + 1) // 2 == effective
+    assert n_parameters(SequenceClassifier(cell, outputs)) == effective
+
+
+@pytest.mark.parametrize("orthogonal_map", ["matrix_exp", "cayley"])
+def test_the_parameters_of_a_matrix_are_its_degrees_of_freedom(orthogonal_map):
+    """The rank of what all that is stored does to all weights, one layer on the other."""
+    cell = DTRIV(D, H, 2, orthogonal_map=orthogonal_map).double()
+    names, stored = zip(*cell.named_parameters(), strict=True)
+
+    def weights(*given: Tensor) -> Tensor:
+        made = torch.func.functional_call(cell, dict(zip(names, given, strict=True)), a_sequence())
+        return torch.cat([made[0].flatten(), made[1].h.flatten()])
+
+    jacobian = torch.autograd.functional.jacobian(weights, stored)
+    matrix = torch.cat([part.flatten(1) for part in jacobian], dim=1)
+    assert torch.linalg.matrix_rank(matrix, rtol=1e-10) == n_parameters(cell)
 
 
 def test_gradients_keep_their_size_where_an_rnns_vanish(family):
@@ -161,3 +186,27 @@ def test_gradients_keep_their_size_where_an_rnns_vanish(family):
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         DTRIV(D, H, **settings)
+
+
+def test_dropout_that_drops_nothing_is_warned_of():
+    with pytest.warns(UserWarning, match="of num_layers=1 it drops nothing"):
+        DTRIV(D, H, dropout=0.5)
+
+
+@pytest.mark.parametrize("seed", [10, 15])
+def test_in_float32_two_forms_part_only_where_a_unit_crosses_zero(seed):
+    """There modReLU jumps by 2 b; where no b is above 0, it does not."""
+    torch.manual_seed(seed)
+    cell, sequence = MomentumDTRIV(1, 128, momentum=0.6, step=0.1), torch.rand(400, 32, 1)
+    offset = cell.layers[0].offset
+    for jumps in (True, False):
+        if not jumps:
+            offset.data.abs_().neg_()
+        with torch.no_grad():
+            fast, loop = cell(sequence)[0], torch.stack(cell.unrolled(sequence)[-1].h)
+        apart = (fast - loop).abs()
+        first = int((apart > 1e-3).flatten(1).any(1).int().argmax())
+        units = (apart[first] > 1e-3).nonzero()[:, 1]
+        assert (fast[first] * loop[first] < 0).any() == jumps
+        assert (apart.max() > 1e-3) == jumps
+        assert (offset[units] > 0).all()

@@ -5,7 +5,7 @@ import torch
 
 from momentune.models import MomentumDTRIV, RMSPropLSTM
 from momentune.models import product as product_module
-from momentune.models.product import LARGE, product
+from momentune.models.product import LARGE, product, working
 
 SIZES = [(3, 4, 5), (128, 128, 128), (512, 96, 40)]
 
@@ -23,6 +23,26 @@ def test_it_is_the_plain_product(size, dtype, transposed):
     want = left.double() @ right.double().T
     tolerance = 1e-4 if dtype == torch.float32 else 1e-12
     torch.testing.assert_close(product(left, right).double(), want, rtol=0, atol=tolerance)
+
+
+def _raises(*_):
+    raise RuntimeError("mkldnn is not supported on this platform")
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [None, _raises, lambda left, right: left @ right.T, lambda *_: torch.zeros(2, 4), lambda *_: 3],
+    ids=["missing", "refuses", "other arguments", "wrong", "no tensor"],
+)
+def test_an_operator_of_another_build_is_left_alone(operator):
+    assert working(operator) is None
+
+
+def test_an_operator_that_multiplies_is_taken():
+    def operator(left, right, *_):
+        return left @ right.T
+
+    assert working(operator) is operator
 
 
 @pytest.mark.parametrize("kind", [MomentumDTRIV, RMSPropLSTM])

@@ -46,6 +46,15 @@ def test_a_grid_has_a_cell_for_each_momentum_with_each_step(writer: Any, momentu
     assert found[0.0, 0.1][1:] == (0, 0)
 
 
+def test_a_grid_that_has_not_begun_has_no_cells(writer: Any, momentum: Any) -> None:
+    own = momentum | {"grid": {"momentum": [*MOMENTA], "step": [*STEPS]}}
+    made = writer(LSTM, own, sampler={"name": "grid"})
+    made.trial("lstm", params={"lr": 0.01}, curve=[0.5])
+    run = load_run(made.path)
+    assert ablation.grid(run).empty
+    assert "has completed yet" in card(run).finding
+
+
 def test_the_best_of_several_trials_in_a_cell_counts(writer: Any, momentum: Any) -> None:
     made = gridded(writer, momentum, space_direction="minimize")
     params = {"momentum": 0.9, "step": 0.9, "lr": 0.02}
@@ -125,18 +134,17 @@ def test_gradients_before_and_after_training_share_a_scale_that_zeros_do_not_spo
     made = CARDS["series"](load_run(made.path))
     assert made.title == "Gradient flow"
     assert "before training lstm 1.0e−06; after training lstm 0.5" in made.finding
-    rows = themed(made.chart)["vconcat"]
-    titles = [[panel["title"] for panel in row["hconcat"]] for row in rows]
-    assert titles == [
-        [f"gradient by the {what}, {when} training" for when in ("before", "after")]
+    spec = themed(made.chart)
+    assert spec["columns"] == 2
+    assert [panel["title"] for panel in spec["concat"]] == [
+        f"gradient by the {what}, {when} training"
         for what in ("hidden state", "velocity")
+        for when in ("before", "after")
     ]
-    scales = [
-        [layer["encoding"]["y"]["scale"] for panel in row["hconcat"] for layer in panel["layer"]]
-        for row in rows
-    ]
-    assert all(scale == {"type": "log", "domain": [1e-9, 1.0]} for scale in scales[0])
-    assert all(scale == {"type": "log", "domain": [1e-8, 0.1]} for scale in scales[1])
+    domains = [(1e-9, 1.0), (1e-9, 1.0), (1e-8, 0.1), (1e-8, 0.1)]
+    for panel, domain in zip(spec["concat"], domains, strict=True):
+        for layer in panel["layer"]:
+            assert layer["encoding"]["y"]["scale"] == {"type": "log", "domain": [*domain]}
 
 
 def test_a_series_below_zero_stays_linear(writer: Any) -> None:
@@ -145,7 +153,8 @@ def test_a_series_below_zero_stays_linear(writer: Any) -> None:
     flow(made, 0, after_spectrum=[-1.0, 100.0], growth=[1.0, 2.0])
     made = CARDS["series"](load_run(made.path))
     assert made.title == "Series"
-    panels = [row["hconcat"][0] for row in themed(made.chart)["vconcat"]]
-    kinds = [panel["layer"][0]["encoding"]["y"]["scale"]["type"] for panel in panels]
+    spec = themed(made.chart)
+    assert spec["columns"] == 3
+    kinds = [panel["layer"][0]["encoding"]["y"]["scale"]["type"] for panel in spec["concat"]]
     assert kinds == ["linear", "linear"]
     assert isinstance(made.frame, pd.DataFrame)

@@ -207,6 +207,59 @@ def test_a_worker_that_rays_memory_monitor_ends_is_told_as_out_of_memory(
     assert failures(run) == [[], [], ["oom"]]
 
 
+GREEDY = """
+import os
+from dataclasses import replace
+from pathlib import Path
+from momentune.spaces import Variant
+from trivial import descend, trivial
+
+HERE = Path(__file__).parent
+
+def train(x, *, epochs, seed, test):
+    if seed == 0:
+        Path((HERE / "group").read_text(), "cgroup.procs").write_text(str(os.getpid()))
+        block = bytearray(300 << 20)
+        block[::4096] = b"1" * len(block[::4096])
+    yield from descend(x, 0.0, epochs=epochs, seed=seed, test=test)
+
+only = Variant("only", run=train, baseline=True)
+space = replace(trivial, name="greedy", variants=[only])
+"""
+
+
+@pytest.fixture
+def narrow_group():
+    """A control group of the kernel's, whose processes may have 100 MB together."""
+    old = Path("/sys/fs/cgroup/memory/momentune-test"), "memory.limit_in_bytes"
+    new = Path("/sys/fs/cgroup/momentune-test"), "memory.max"
+    for group, limit in (old, new):
+        try:
+            group.mkdir(exist_ok=True)
+            (group / limit).write_text(str(100 << 20))
+        except OSError:
+            continue
+        yield group
+        group.rmdir()
+        return
+    pytest.skip("making a control group of the kernel's needs root")
+
+
+def test_a_worker_that_the_kernel_ends_for_memory_is_told_as_out_of_memory(
+    momentune, trivial_file, narrow_group, tmp_path
+):
+    path = trivial_file.with_name("greedy.py")
+    path.write_text(GREEDY)
+    path.with_name("group").write_text(str(narrow_group))
+    words = ("--trials", 2, "--epochs", 2, "--seeds", 1, "--concurrency", 1, "--out", "X")
+    done = momentune("sweep", f"{path}:space", *words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = [(row["state"], row["reason"], row["attempts"]) for row in rows(tmp_path / "X")]
+    alone = ("FAIL", "oom", "1")  # nothing ran beside it, so it is not tried again
+    assert told == [alone, ("COMPLETE", "", "1"), ("COMPLETE", "", "1")]
+    assert "the kernel ended a process" in rows(tmp_path / "X")[0]["message"]
+
+
 def wait_until(condition, driver, seconds=120):
     deadline = time.monotonic() + seconds
     while not condition():

@@ -179,6 +179,19 @@ def test_a_grid_is_each_combination_once_and_the_middle_of_the_rest(tmp_path):
     assert len(set(numbers)) == 8
 
 
+@pytest.mark.parametrize(
+    ("request_", "name"),
+    [
+        ({"sampler": "grid"}, "none"),
+        ({"sampler": "grid", "scheduler": "asha"}, "asha"),
+        ({"sampler": "tpe"}, "asha"),
+    ],
+)
+def test_the_cells_of_a_grid_are_trained_to_the_end_unless_told(tmp_path, request_, name):
+    """A map of momentum and step would be empty where trials were stopped."""
+    assert planned(GRIDDED, tmp_path / "run", **request_).scheduler["name"] == name
+
+
 def test_a_grid_may_be_cut_short_but_must_be_there(tmp_path):
     found = searched(tmp_path / "run", GRIDDED, sampler="grid", trials=3)
     assert {variant: len(trials) for variant, trials in found.items()} == {"plain": 2, "fancy": 3}
