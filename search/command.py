@@ -121,6 +121,12 @@ Earlier = Annotated[
         "or VARIANT=URL of an Optuna study.",
     ),
 ]
+Early = Annotated[
+    Scheduler | None,
+    typer.Option(
+        help="How to stop early; default: asha, but none on a grid or when deterministic.",
+    ),
+]
 SpaceScale = Annotated[Scale, typer.Option("--scale", help="The question's size.")]
 
 

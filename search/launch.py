@@ -52,7 +52,8 @@ class Request:
         seeds: fresh seeds to confirm with.
         seed: of the whole sweep.
         sampler: a name of `sampling.SAMPLERS`.
-        scheduler: a name of `scheduling.SCHEDULERS`; None for asha, or none when deterministic.
+        scheduler: a name of `scheduling.SCHEDULERS`; None for asha, or none when deterministic or
+            on a grid, whose cells are to be compared at full length.
         concurrency: trials at a time; None for as many as fit.
         cpus: per trial.
         gpus: per trial.
@@ -153,7 +154,7 @@ def _scheduler(request: Request) -> str:
         BadInput: one is asked for that a deterministic sweep cannot have.
     """
     if not request.deterministic:
-        return request.scheduler or "asha"
+        return request.scheduler or ("none" if request.sampler == "grid" else "asha")
     if request.scheduler not in (None, "none"):
         raise BadInput(
             f"--scheduler {request.scheduler} stops a trial by what others have reported until "

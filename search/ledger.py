@@ -325,8 +325,8 @@ class Ledger:
         """
         self._log(trial, step, metrics)
         book = self._books[trial.variant, trial.phase]
-        if step not in book[trial.index].intermediate_values:
-            # A training that goes on from a checkpoint repeats its last epoch.
+        # A training that goes on from a checkpoint repeats its last epoch.
+        if trial.attempt == 1 or step not in book[trial.index].intermediate_values:
             for cost in values[1:]:
                 book.note(trial.index, f"{COST}{step}", cost)
             book.report(trial.index, step, values[0])

@@ -77,9 +77,9 @@ class Plan:
             0 where each hears of all that have ended.
         extensions: the decisions that held before each extension, oldest first: `EXTENDABLE`, and
             when and with which command they were replaced.
-        imported: of each earlier run whose trials the sampler knows from the start: where it is,
-            when and with which code it was made, how many search trials ran to its end there
-            (`complete`, by variant), and those that are known (`trials`), beside any budget.
+        imported: of each place whose trials the sampler knows from the start: where it is (`run`),
+            of a run also when and with which code it was made, how many search trials ran to their
+            end there (`complete`, by variant), and those that are known (`trials`).
     """
 
     name: str

@@ -17,6 +17,7 @@ from momentune.search.sweep import Sweep
 
 from .conftest import books, planned
 from .test_crash import PLANNED, SMALL, check_resumed, finished, in_a_process, mortal
+from .test_sampling import PRICED
 from .trivial import trivial
 
 
@@ -92,13 +93,22 @@ def _started(sweep):
     return trial
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "random", "paired", "cmaes"])
-def test_each_trial_is_drawn_once_and_the_sweep_ends_exactly(tmp_path, sampler):
+@pytest.mark.parametrize(
+    ("sampler", "storage"),
+    [
+        *((name, None) for name in ("tpe", "gp", "random", "paired", "cmaes", "nsga2")),
+        ("tpe", "sqlite:///{}/ledger.db"),
+    ],
+)
+def test_each_trial_is_drawn_once_and_the_sweep_ends_exactly(tmp_path, sampler, storage):
     drawn = Counter()
     space = noting(trivial, lambda trial: drawn.update([trial.number]))
     if sampler in ("gp", "cmaes"):
         space = trivial
-    plan = planned(space, tmp_path / "run", sampler=sampler, trials=12, epochs=2, seeds=1)
+    if sampler == "nsga2":
+        space = noting(PRICED, lambda trial: drawn.update([trial.number]))
+    request = {"storage": storage and storage.format(tmp_path), "sampler": sampler}
+    plan = planned(space, tmp_path / "run", trials=12, epochs=2, seeds=1, **request)
     drawn.clear()  # of a first look at the space
     with Ledger.locked(tmp_path / "run", plan) as ledger:
         run_busily(Sweep(plan, space, ledger), slots=3)

@@ -179,6 +179,19 @@ def test_a_grid_is_each_combination_once_and_the_middle_of_the_rest(tmp_path):
     assert len(set(numbers)) == 8
 
 
+@pytest.mark.parametrize(
+    ("request_", "name"),
+    [
+        ({"sampler": "grid"}, "none"),
+        ({"sampler": "grid", "scheduler": "asha"}, "asha"),
+        ({"sampler": "tpe"}, "asha"),
+    ],
+)
+def test_the_cells_of_a_grid_are_trained_to_the_end_unless_told(tmp_path, request_, name):
+    """A map of momentum and step would be empty where trials were stopped."""
+    assert planned(GRIDDED, tmp_path / "run", **request_).scheduler["name"] == name
+
+
 def test_a_grid_may_be_cut_short_but_must_be_there(tmp_path):
     found = searched(tmp_path / "run", GRIDDED, sampler="grid", trials=3)
     assert {variant: len(trials) for variant, trials in found.items()} == {"plain": 2, "fancy": 3}
@@ -222,7 +235,8 @@ def test_a_sampler_that_cannot_search_a_space_is_told_before_the_start(
         planned(space, tmp_path / "run", sampler=sampler)
 
 
-def test_equal_configurations_are_other_seeds(tmp_path):
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "random", "paired", "grid"])
+def test_equal_configurations_are_other_seeds(tmp_path, sampler):
     def run(kind, *, seed):
         yield {"epoch": 1, "validation_loss": kind + seed / 1e9, "test_loss": kind}
 
@@ -231,9 +245,10 @@ def test_equal_configurations_are_other_seeds(tmp_path):
         metric="loss",
         direction="minimize",
         parameters={"kind": Int(0, 1)},
+        grid={"kind": [0, 1] * 6},
         variants=[Variant("only", run=run, baseline=True)],
     )
-    trials = searched(tmp_path / "run", space, epochs=1, trials=12)["only"]
+    trials = searched(tmp_path / "run", space, epochs=1, trials=12, sampler=sampler)["only"]
     told = {(t.params["kind"], t.user_attrs["trial"]["seed"]) for t in trials}
     assert len(told) == 12
     assert len({t.params["kind"] for t in trials}) == 2
