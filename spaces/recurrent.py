@@ -9,8 +9,10 @@ from typing import Any
 from ..models import Adding, Copying, Digits, MomentumLSTM
 from ..models.learned import START
 from .family import (
+    DTRIVS,
     GRUS,
     LSTMS,
+    ORTHOGONAL_LR,
     RNNS,
     Classifying,
     Tagging,
@@ -80,6 +82,21 @@ digits_tanh = replace(
     name="digits-tanh",
     question=digits_rnn.question.replace("LSTM", "plain tanh network"),
     variants=family("rnn", RNNS, Classifying, _DIGITS_DYNAMICS),
+)
+
+digits_relu = replace(
+    digits_tanh,
+    name="digits-relu",
+    question=digits_rnn.question.replace("LSTM", "plain ReLU network"),
+    parameters={**_DIGITS, "nonlinearity": "relu"},
+)
+
+digits_orthogonal = replace(
+    digits_rnn,
+    name="digits-orthogonal",
+    question=digits_rnn.question.replace("LSTM", "orthogonal network"),
+    parameters={**_DIGITS, "orthogonal_lr": ORTHOGONAL_LR},
+    variants=family("dtriv", DTRIVS, Classifying, _DIGITS_DYNAMICS),
 )
 
 
