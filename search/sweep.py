@@ -128,7 +128,7 @@ class Sweep:
         live.step, live.metrics = step, metrics
         stopped = self.ledger.record(live.trial, step, metrics, *values)
         if step >= live.trial.epochs:
-            return True  # the last epoch ends a trial anyway: it is complete, and not stopped
+            return True  # the last epoch ends a trial anyway
         if stopped:
             self.ledger.prune(live.trial)
             self._forget(live)
