@@ -3,7 +3,7 @@
 On a CPU torch multiplies float32 matrices by MKL, which uses half of an AMD processor's vector
 width. oneDNN, the library under torch's own recurrent kernels, uses all of it, and is 1.3 to 1.9
 times as fast from some hundred rows and columns on; below that, its call costs more than it saves.
-Of a cell's whole pass that is a sixth (LSTM, GRU, DTRIV) or next to nothing (RNN, AdamDTRIV).
+Of a cell's whole pass that is a fifth (AdamLSTM, AdamGRU, DTRIV) or a tenth (AdamRNN, AdamDTRIV).
 Torch reaches it by an operator of its compiler's, which is not public: where that is missing, or
 does not do what it does here, the product is the plain one.
 """

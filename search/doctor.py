@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from optuna.trial import TrialState
 
-from .journal import mend, records, torn_bytes
-from .ledger import Ledger
+from .journal import OWN, mend, parsed, records, reported, torn_bytes
+from .ledger import Ledger, driving
 from .plan import BadInput, Plan, resume_command
 from .trial import PHASES
 
@@ -48,15 +48,27 @@ def examine(folder: Path) -> list[Finding]:
     plan = Plan.load(folder)
     if driven(folder):
         return [Finding("a driver works on this run", "wait for it: its files are in motion")]
-    return [*_torn(folder), *_broken(folder), *_interrupted(folder, plan), *_drafts(folder)]
+    return _findings(folder, plan)
 
 
 def mended(folder: Path) -> list[Finding]:
-    """Repairs what can be repaired; returns what is left."""
-    for finding in examine(folder):
-        if finding.repair:
-            finding.repair()
-    return examine(folder)
+    """Repairs what can be repaired; returns what is left.
+
+    Raises:
+        BadInput: it is no run directory, or it cannot be written.
+    """
+    plan = Plan.load(folder)
+    if driven(folder):
+        return examine(folder)
+    with driving(folder):
+        for finding in _findings(folder, plan):
+            if finding.repair:
+                finding.repair()
+        return _findings(folder, plan)
+
+
+def _findings(folder: Path, plan: Plan) -> list[Finding]:
+    return [*_torn(folder), *_broken(folder), *_studies(folder, plan), *_drafts(folder)]
 
 
 def driven(folder: Path) -> bool:
@@ -84,48 +96,84 @@ def _torn(folder: Path) -> Iterator[Finding]:
 
 def _broken(folder: Path) -> Iterator[Finding]:
     try:
-        for _ in records(folder / "journal.log"):
+        for _ in reported(folder):
             pass
     except BadInput as error:
-        told = str(error).partition(";")[0]
-        yield Finding(
-            told,
-            "each later record counts on it: put journal.log back from a backup. metrics.jsonl "
-            "still holds every metric of every report",
-            grave=True,
-        )
-    try:
-        for _ in records(folder / "metrics.jsonl"):
-            pass
-    except BadInput as error:
-        told = str(error).partition(";")[0]
+        told = str(error).partition("; ")[0]
         yield Finding(told, "", lambda: _take_out(folder / "metrics.jsonl"), grave=True)
 
 
 def _take_out(log: Path) -> None:
-    """Keeps a log's lines that are JSON; the log as it was stays beside it."""
-    lines = log.read_bytes().splitlines(keepends=True)
-    log.replace(log.with_name(f"{log.name}.broken"))
+    """Keeps a log's lines that are reports; the log as it was stays beside it."""
+    aside = (log.with_name(f"{log.name}.broken-{n}") for n in count(1))
+    content = log.read_bytes()
+    _write(next(path for path in aside if not path.exists()), content)
+    lines = content.splitlines(keepends=True)
     draft = log.with_name(f"{log.name}.draft")
-    draft.write_bytes(b"".join(line for line in lines if _is_json(line)))
-    draft.replace(log)
+    _write(draft, b"".join(line for line in lines if _is_report(line)))
+    draft.replace(log)  # until here the log was as it was, whenever we are killed
 
 
-def _is_json(line: bytes) -> bool:
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _is_report(line: bytes) -> bool:
     try:
-        json.loads(line)
+        parsed(line, OWN)
     except ValueError:
         return False
     return True
 
 
-def _interrupted(folder: Path, plan: Plan) -> Iterator[Finding]:
+def _studies(folder: Path, plan: Plan) -> Iterator[Finding]:
+    try:
+        for _ in records(folder / "journal.log"):
+            pass
+    except BadInput as error:
+        yield Finding(
+            str(error).partition("; ")[0],
+            "each later record counts on it: put journal.log back from a backup. metrics.jsonl "
+            "still holds every metric of every report",
+            grave=True,
+        )
+        return
     try:
         ledger = Ledger(folder, plan)
+    except BadInput as error:
+        what, _, advice = str(error).partition("; ")
+        yield Finding(what, advice, grave=True)
+        return
+    yield from _unmatched(folder, ledger)
+    yield from _interrupted(folder, plan, ledger)
+
+
+def _unmatched(folder: Path, ledger: Ledger) -> Iterator[Finding]:
+    """Trials that only the studies know, or only the metrics."""
+    try:
+        heard = {line["trial"] for line in reported(folder)}
     except BadInput:
         return  # told already
+    for numbers, told, lost in (
+        (
+            ledger.numbers(TrialState.COMPLETE, TrialState.PRUNED) - heard,
+            "finished trials have no report in metrics.jsonl",
+            "metrics.jsonl",
+        ),
+        (heard - ledger.numbers(*TrialState), "trials have reports and are in no study", "studies"),
+    ):
+        if numbers:
+            few = ", ".join(map(str, sorted(numbers)[:5])) + " ..." * (len(numbers) > 5)
+            advice = f"a part of the {lost} is lost: put it back from a backup, where there is one"
+            yield Finding(f"{len(numbers)} {told}: {few}", advice, grave=True)
+
+
+def _interrupted(folder: Path, plan: Plan, ledger: Ledger) -> Iterator[Finding]:
     counts = [ledger.counts(variant, phase) for variant in plan.variants for phase in PHASES]
-    running = sum(count[TrialState.RUNNING] for count in counts)
+    running = sum(states[TrialState.RUNNING] for states in counts)
     if running:
         advice = f"nothing is lost: {resume_command(folder)}"
         yield Finding(f"{running} trials were running when their driver died", advice)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,6 +19,9 @@ from optuna.storages.journal import BaseJournalBackend
 from .plan import BadInput
 
 Record = dict[str, Any]
+
+OWN = ("trial", "attempt", "step", "time")
+"""What every line of metrics.jsonl tells besides the training's own metrics."""
 
 
 class Log:
@@ -104,11 +107,20 @@ class Journal(BaseJournalBackend):
             self._log.close()
 
 
-def records(path: Path) -> Iterator[Record]:
+def reported(folder: Path) -> Iterator[Record]:
+    """Every report of a run's trials, in the order in which they came.
+
+    Raises:
+        BadInput: a line is none.
+    """
+    return records(folder / "metrics.jsonl", OWN)
+
+
+def records(path: Path, names: Iterable[str] = ()) -> Iterator[Record]:
     """The whole lines of a file of JSON lines; what follows the last newline is not written yet.
 
     Raises:
-        BadInput: a line is no JSON.
+        BadInput: a line is no JSON object with these names.
     """
     if not path.is_file():
         return
@@ -117,12 +129,24 @@ def records(path: Path) -> Iterator[Record]:
             if not line.endswith(b"\n"):
                 return
             try:
-                yield json.loads(line)
+                yield parsed(line, names)
             except ValueError as error:
                 raise BadInput(
                     f"line {number} of {path} must be JSON and is not ({error}); "
                     f"`momentune doctor {path.parent}` says what can be done"
                 ) from error
+
+
+def parsed(line: bytes, names: Iterable[str] = ()) -> Record:
+    """The record that a line is.
+
+    Raises:
+        ValueError: it is no JSON object with these names.
+    """
+    record = json.loads(line)
+    if not isinstance(record, dict) or not record.keys() >= set(names):
+        raise ValueError(f"a record is an object{' with ' * bool(names)}{', '.join(names)}")
+    return record
 
 
 def mend(folder: Path) -> list[Path]:

@@ -24,12 +24,13 @@ import optuna
 from filelock import FileLock, Timeout
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
 from optuna.trial import BaseTrial, FrozenTrial, TrialState, create_trial
+from sqlalchemy.engine import make_url
 
 from .book import Book, finite, identity, outcome
 from .draft import Draft
 from .hearsay import Heard, known
-from .journal import Journal, Log, mend, records
-from .plan import BadInput, Plan
+from .journal import Journal, Log, mend, reported
+from .plan import BadInput, Plan, without_password
 from .sampling import sampler
 from .scheduling import COST, scheduler
 from .spending import Spending
@@ -43,6 +44,32 @@ _PACE = 1.0  # seconds between two times that everything is put on the disk
 _LATE = 0.2  # seconds that a worker may take to begin before it is worth a record
 
 
+@contextmanager
+def driving(folder: Path) -> Iterator[None]:
+    """Holds the lock of a run directory's one writer.
+
+    Raises:
+        BadInput: another driver works on the run directory, or it cannot be written.
+    """
+    lock = FileLock(folder / "driver.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise BadInput(
+            f"another process is running the sweep in {folder}; wait for it or stop it "
+            f"(`momentune status {folder}` shows its progress)"
+        ) from error
+    except OSError as error:
+        raise BadInput(
+            f"{folder} cannot be written: {error.strerror}; a sweep goes on only where it can "
+            "write, but `momentune status` and `momentune report` read"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 class Ledger:
     """Studies and metrics of one run directory.
 
@@ -54,27 +81,30 @@ class Ledger:
     """
 
     def __init__(self, folder: Path, plan: Plan, *, writable: bool = False) -> None:
-        self.plan = plan
+        self.plan, self._folder = plan, folder
+        log = folder / "metrics.jsonl"
+        self._reported = log.is_file() and log.stat().st_size > 0  # a trial's study knew it first
         if writable:
             mend(folder)
-        self._metrics = Log(folder / "metrics.jsonl") if writable else None
+        self._metrics = Log(log) if writable else None
         self._journal: Journal | None = None
         self._storage: BaseStorage
-        if "://" in plan.storage:
-            database = RDBStorage(plan.storage, skip_table_creation=not writable)
-            self._storage = get_storage(database)  # with a cache, as every study has it
-        else:
-            self._journal = Journal(folder / plan.storage, writable=writable)
-            self._storage = JournalStorage(self._journal)
         self._books: dict[tuple[str, Phase], Book] = {}
         self._synced = -math.inf
         self._spending = Spending(plan)
         self._known: dict[str, list[FrozenTrial]] = {}
-        for variant in plan.variants:
-            for phase in PHASES:
-                self._open(variant, phase, writable)
+        try:
+            self._storage = self._connect(writable)
+            for variant in plan.variants:
+                for phase in PHASES:
+                    self._open(variant, phase, writable)
+        except (BadInput, OSError):
+            raise
+        except Exception as error:  # whatever Optuna raises, or a database's driver
+            raise self._unreadable(error.__cause__ or error) from error
+        self._check_whole(writable)
         if plan.budget:
-            for line in records(folder / "metrics.jsonl"):
+            for line in reported(folder):
                 self._spending.add(line["trial"], line)
         if writable:
             self.release()
@@ -87,28 +117,13 @@ class Ledger:
         Raises:
             BadInput: another driver works on the run directory, or it cannot be written.
         """
-        lock = FileLock(folder / "driver.lock")
-        try:
-            lock.acquire(blocking=False)
-        except Timeout as error:
-            raise BadInput(
-                f"another process is running the sweep in {folder}; wait for it or stop it "
-                f"(`momentune status {folder}` shows its progress)"
-            ) from error
-        except OSError as error:
-            raise BadInput(
-                f"{folder} cannot be written: {error.strerror}; a sweep goes on only where it can "
-                "write, but `momentune status` and `momentune report` read"
-            ) from error
-        try:
+        with driving(folder):
             ledger = cls(folder, plan, writable=True)
             try:
                 yield ledger
             finally:
                 ledger.release()
                 ledger.close()
-        finally:
-            lock.release()
 
     def close(self) -> None:
         """Closes its files."""
@@ -218,6 +233,11 @@ class Ledger:
         """The trial of that number, if it has begun."""
         trials = (trial for book in self._books.values() for trial in book.trials())
         return next((trial for trial in trials if trial.number == number), None)
+
+    def numbers(self, *states: TrialState) -> set[int]:
+        """The trials in these states, by number; those that have begun, or wait to be confirmed."""
+        known = (book[n] for book in self._books.values() for s in states for n in book.numbers(s))
+        return {int(t.user_attrs["trial"]["number"]) for t in known if "trial" in t.user_attrs}
 
     def draw(self, variant: str, suggest: Callable[[BaseTrial], dict[str, Any]]) -> Draft:
         """Draws the next new search trial of a variant.
@@ -384,22 +404,55 @@ class Ledger:
                     book.wait(index)
         self._sync()
 
+    def _connect(self, writable: bool) -> BaseStorage:
+        if "://" not in self.plan.storage:
+            journal = self._folder / self.plan.storage
+            if self._reported and not journal.is_file():
+                raise self._lost(f"{self.plan.storage} is gone")
+            self._journal = Journal(journal, writable=writable)
+            return JournalStorage(self._journal)
+        url = make_url(self.plan.storage)
+        if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).is_file():
+            raise self._lost(f"{url.database} is gone")  # SQLite would make an empty one
+        database = RDBStorage(self.plan.storage, skip_table_creation=not writable)
+        return get_storage(database)  # with a cache, as every study has it
+
+    def _check_whole(self, writable: bool) -> None:
+        """Raises BadInput where studies or metrics are lost: the sweep would run once more."""
+        if self._reported and not any(map(len, self._books.values())):
+            raise self._lost(f"{without_password(self.plan.storage)} holds none of its trials")
+        if writable and not self._reported and self.numbers(TrialState.COMPLETE, TrialState.PRUNED):
+            raise self._lost("metrics.jsonl is gone or empty, and its studies know finished trials")
+
+    def _lost(self, what: str) -> BadInput:
+        return BadInput(
+            f"{self._folder} has lost results: {what}; put it back from a backup, where there is "
+            "one. Nothing goes on without it, but a new sweep can know the trials that trials.csv "
+            f"tells (momentune sweep SPACE --from {self._folder / 'trials.csv'})"
+        )
+
+    def _unreadable(self, error: BaseException) -> BadInput:
+        where = without_password(self.plan.storage)
+        first = next(iter(str(error).splitlines()), "")
+        return BadInput(
+            f"the studies of {self._folder} in {where} cannot be read: {type(error).__name__}: "
+            f"{without_password(first)}; start the database, or put {where} back from a backup"
+        )
+
     def _open(self, variant: str, phase: Phase, writable: bool) -> None:
         name, directions = self.plan.study_name(variant, phase), [self.plan.space["direction"]]
         if phase == "search" and self.plan.second_objective:
             directions.append("minimize")
-        if writable:
-            study = optuna.create_study(
-                study_name=name,
-                storage=self._storage,
-                directions=directions,
-                load_if_exists=True,
-            )
-        else:
-            try:
-                study = optuna.load_study(study_name=name, storage=self._storage)
-            except KeyError:
+        try:
+            study = optuna.load_study(study_name=name, storage=self._storage)
+        except KeyError:
+            if self._reported:
+                raise self._lost(f"there is no study {name}") from None
+            if not writable:
                 return  # not begun yet
+            study = optuna.create_study(
+                study_name=name, storage=self._storage, directions=directions
+            )
         judge = scheduler(self.plan.scheduler, self.plan.epochs, study.directions)
         self._books[variant, phase] = Book(study, self._storage, judge)
 

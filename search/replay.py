@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .journal import records
+from .book import finite
+from .journal import OWN, reported
 from .ledger import Ledger, Metrics
 from .plan import BadInput, Plan
 from .trial import Trial, failure_of
@@ -36,7 +38,7 @@ def recorded(folder: Path, plan: Plan, number: int) -> tuple[Trial, dict[int, Me
         BadInput: there is no such trial, or it has reported nothing.
     """
     trial = Ledger(folder, plan).trial(number)
-    lines = [line for line in records(folder / "metrics.jsonl") if line["trial"] == number]
+    lines = [line for line in reported(folder) if line["trial"] == number]
     if trial is None or not lines:
         raise BadInput(
             f"trial {number} of {folder} has reported nothing that could be compared; "
@@ -54,33 +56,37 @@ def replay(space: Space, trial: Trial, reports: dict[int, Metrics]) -> Replay:
         seed=trial.seed,
         test=trial.phase == "confirm",
     )
-    compared = 0
+    left, last, why = dict(reports), 0, "the training is over"
     try:
         for metrics in again:
-            was = reports.get(metrics["epoch"])
-            if was is not None:
-                compared += 1
-                for difference in _differences(was, metrics):
-                    return Replay(compared, difference)
-            if metrics["epoch"] >= max(reports):
+            last = metrics["epoch"]
+            for difference in _differences(left.pop(last, {}), metrics):
+                return Replay(len(reports) - len(left), difference)
+            if not left:
                 break
     except Exception as error:
         failure = failure_of(error)
-        told = f"it ends after epoch {compared}: {failure.message} ({failure.reason})"
-        return Replay(compared, told if compared < len(reports) else "")
-    return Replay(compared, "")
+        why = f"{failure.message} ({failure.reason})"
+    missing = f"{len(left)} of {len(reports)} reports do not come again"
+    told = f"it ends after epoch {last}, and {missing}: {why}" if left else ""
+    return Replay(len(reports) - len(left), told)
 
 
 def _differences(was: Metrics, now: Metrics) -> Iterator[str]:
-    for name, value in now.items():
-        if _is_of_the_clock(name) or name not in was:
-            continue
-        if was[name] is not None and was[name] != value:
-            yield f"epoch {now['epoch']}: {name} was {_said(was[name])} and is {_said(value)}"
+    """Whatever was recorded and is another now, or is not reported any more."""
+    for name, value in was.items():
+        if name in OWN or name == "seconds" or name.endswith("_seconds"):
+            continue  # what the ledger adds, and what a clock says
+        if name not in now:
+            yield f"epoch {now['epoch']}: {name} was {_said(value)} and is not reported"
+        elif _recorded(value) != _recorded(now[name]):
+            told = json.loads(_recorded(now[name]))
+            yield f"epoch {now['epoch']}: {name} was {_said(value)} and is {_said(told)}"
 
 
-def _is_of_the_clock(name: str) -> bool:
-    return "second" in name or name == "time"
+def _recorded(value: Any) -> str:
+    """A value as the metrics log holds it, where NaN is null and a tuple is a list."""
+    return json.dumps(finite(value), default=str)
 
 
 def _said(value: Any) -> str:
