@@ -127,8 +127,10 @@ def _value(trial: FrozenTrial) -> float | None:
 
 
 def _told(trial: FrozenTrial) -> dict[int, float]:
-    """The reports that count; of a step that only an earlier attempt reached, the ledger has NaN."""
-    return {step: value for step, value in trial.intermediate_values.items() if value == value}
+    """The reports that count: where only an earlier attempt came, the ledger has NaN."""
+    return {
+        step: value for step, value in trial.intermediate_values.items() if not math.isnan(value)
+    }
 
 
 def _param(value: Any) -> Any:

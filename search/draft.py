@@ -1,4 +1,4 @@
-"""A trial that is drawn and not written down yet: drawing may take seconds, and changes no trial."""
+"""A trial that is drawn and not written down: drawing may take seconds, and changes no trial."""
 
 from __future__ import annotations
 
