@@ -245,9 +245,10 @@ class Adam(Dynamics[S]):
         momentum: in [0, 1), or learned as in `Momentum`.
         step: above 0, or learned likewise.
         beta2: in [0, 1), how much of the mean square is kept from one time step to the next.
-        form: "code", the velocity as the authors' code has it, or "paper": an average, fed
-            (1 - momentum) of the drive. The paper's own cell is "paper" with `drive_bias`
-            "outside"; its epsilon beside the root is under it here, so that 0 / 0 has gradients.
+        form: "paper", the velocity is an average, fed (1 - momentum) of the drive, or "code", fed
+            all of it, as the authors have it: the same cells, their steps 1 - momentum apart. The
+            paper's own has `drive_bias` "outside"; its epsilon beside the root is under it here,
+            so that 0 / 0 has gradients.
         drive_bias: "inside" what is filtered, or "outside": added to what the recurrence hears.
         divided: whether by the root mean square. If not, what is heard is the velocity itself, and
             m stands still: it tells what the momentum does from what the division does.
@@ -267,7 +268,7 @@ class Adam(Dynamics[S]):
         momentum: Coefficient,
         step: Coefficient,
         beta2: float,
-        form: str = "code",
+        form: str = "paper",
         drive_bias: str = "inside",
         divided: bool = True,
         **settings: Any,

@@ -27,12 +27,14 @@ def gradient_flow(network: SequenceReader, task: Task) -> dict[str, list[float]]
 
     Args:
         network: what reads sequences by a cell of this package.
-        task: its first validation sequences and its loss are taken.
+        task: its first validation sequences are taken, and its loss; where every step is answered,
+            the loss of the last answer alone, or each step's own would hide what flows back.
 
     Returns:
         `gradient_norm_hidden` by h_t, and, where the cell has a velocity, `gradient_norm_velocity`
         by v_t in the drive's coordinates; each all the way, through later time steps too. The
-        passes are those of a plain loop in evaluation mode; no parameter's `grad` changes.
+        passes are those of a plain loop in evaluation mode; no parameter's `grad` changes. The last
+        time step is that of the answer.
 
     Raises:
         TypeError: the cell is not of this package.
@@ -45,11 +47,23 @@ def gradient_flow(network: SequenceReader, task: Task) -> dict[str, list[float]]
     with evaluating(network), torch.enable_grad():
         traces = cell.unrolled(network.embedded(inputs).transpose(0, 1))
         outputs = torch.stack(traces[-1].h, dim=1)
-        loss = task.loss(network.answers(outputs), targets)
-    shown = {"gradient_norm_hidden": _norms(loss, [trace.h for trace in traces])}
+        loss, length = _last_loss(task, network.answers(outputs), targets)
+    shown = {"gradient_norm_hidden": _norms(loss, [trace.h[:length] for trace in traces])}
     if traces[0].v:
-        shown["gradient_norm_velocity"] = _norms(loss, [trace.v for trace in traces])
+        shown["gradient_norm_velocity"] = _norms(loss, [trace.v[:length] for trace in traces])
     return shown
+
+
+def _last_loss(task: Task, answers: Tensor, targets: Tensor) -> tuple[Tensor, int | None]:
+    """The loss of the last answer that is asked for, and how many time steps lead to it."""
+    if answers.dim() < 3:  # one answer to the whole sequence
+        return task.loss(answers, targets), None
+    for length in range(answers.shape[1], 0, -1):
+        last = slice(length - 1, length)
+        loss = task.loss(answers[:, last], targets[:, last])
+        if loss.isfinite():  # what is padded has none
+            return loss, length
+    return task.loss(answers, targets), None
 
 
 @contextmanager

@@ -8,12 +8,13 @@ Cayley map in the exponential's place. Where training starts A is 0 and the base
 of rotations by angles u (Henaff, Szlam, LeCun 2016).
 
 Far from A = 0 the exponential distorts gradients, so every K steps of the optimizer the base takes
-W's place and A starts from 0 again; W stays as it is. The cell does that by itself: it counts
-the passes it is trained by. What an optimizer remembers of A stays, as it would for a geodesic's
-direction: base and A are both multiplied from the right. Lezcano-Casado, "Trivializations for
-gradient-based optimization on manifolds", NeurIPS 2019: "dynamic trivialization". With momentum:
-Nguyen, Baraniuk, Bertozzi, Osher, Wang, "MomentumRNN", NeurIPS 2020, whose layout this is: W_x
-drawn by He's rule, b from U(-0.01, 0.01), angles from U(-pi, pi).
+W's place and A starts from 0 again; W stays as it is. The cell does that by itself, before the
+first pass after a step: later passes, of pieces or of accumulated gradients, may share a graph or
+a gradient with it, which are by the A that it had. What an optimizer remembers of A stays, as it
+would for a geodesic's direction: base and A are both multiplied from the right. Lezcano-Casado,
+"Trivializations for gradient-based optimization on manifolds", NeurIPS 2019: "dynamic
+trivialization". With momentum: Nguyen, Baraniuk, Bertozzi, Osher, Wang, "MomentumRNN", NeurIPS
+2020, whose layout this is: W_x drawn by He's rule, b from U(-0.01, 0.01), angles from U(-pi, pi).
 """
 
 import math
@@ -83,8 +84,7 @@ class OrthogonalCell(RecurrentCell[S]):
         hidden_size: H.
         num_layers: L; a layer above the first reads the output of the one below.
         orthogonal_map: "matrix_exp" or "cayley".
-        rebase: K, the base is renewed after every K training passes, which are as many optimizer
-            steps where each pass is followed by one; 0 for never.
+        rebase: K, the base is renewed after every K steps of the optimizer; 0 for never.
         orthogonal_lr: the learning rate of A, in units of the others'.
         dropout: the share of a layer's output which is dropped on its way up, while training.
         batch_first: input and output are (B, T, ...) instead of (T, B, ...).
@@ -92,7 +92,8 @@ class OrthogonalCell(RecurrentCell[S]):
 
     recurrence = ModReLURecurrence()
     input_bias = False
-    passes: Tensor  # training passes so far
+    passes: Tensor  # first training passes after a step of the optimizer, so far
+    _trained: tuple[int, ...] | None = None  # the versions of A that the last of them met
 
     def __init__(
         self,
@@ -129,6 +130,7 @@ class OrthogonalCell(RecurrentCell[S]):
         for layer in self._own():
             layer.reset_parameters()
         self.passes.zero_()
+        self._trained = None
 
     def rebase(self) -> None:
         """Renew every layer's base; no output changes."""
@@ -158,11 +160,21 @@ class OrthogonalCell(RecurrentCell[S]):
         return [layer() for layer in self._own()]
 
     def _pass(self) -> list[Layer]:
-        if self.training and torch.is_grad_enabled():
+        if self.training and torch.is_grad_enabled() and self._versions() != self._trained:
             if self.rebase_every and self.passes and self.passes % self.rebase_every == 0:
                 self.rebase()
             self.passes += 1
+            self._trained = self._versions()
         return self._layers()
+
+    def _versions(self) -> tuple[int, ...]:
+        """How often each A was written to: a step of the optimizer does."""
+        return tuple(
+            parameter._version
+            for layer in self._own()
+            for name, parameter in layer.named_parameters()
+            if name.startswith("parametrizations.")
+        )
 
 
 class DTRIV(OrthogonalCell[HiddenState]):

@@ -98,6 +98,7 @@ def write_atomically(file: Path, frame: pd.DataFrame) -> None:
 def _record(variant: str, phase: str, trial: FrozenTrial) -> dict[str, Any]:
     attrs = trial.user_attrs
     who, attempt, outcome = attrs["trial"], attrs.get("attempt", {}), attrs.get("outcome", {})
+    told = _told(trial)
     return {
         "trial": who["number"],
         "variant": variant,
@@ -107,7 +108,7 @@ def _record(variant: str, phase: str, trial: FrozenTrial) -> dict[str, Any]:
         "state": trial.state.name,
         "reason": outcome.get("reason"),
         "value": _value(trial),
-        "epochs": max(trial.intermediate_values, default=0),
+        "epochs": max(told, default=0),
         "attempts": attempt.get("number", 0),
         "started": attempt.get("started"),
         "seconds": outcome.get("seconds"),
@@ -121,8 +122,15 @@ def _value(trial: FrozenTrial) -> float | None:
         return None
     if trial.values:
         return float(trial.values[0])
-    last = max(trial.intermediate_values, default=None)
-    return None if last is None else trial.intermediate_values[last]
+    told = _told(trial)
+    return told[max(told)] if told else None
+
+
+def _told(trial: FrozenTrial) -> dict[int, float]:
+    """The reports that count: where only an earlier attempt came, the ledger has NaN."""
+    return {
+        step: value for step, value in trial.intermediate_values.items() if not math.isnan(value)
+    }
 
 
 def _param(value: Any) -> Any:

@@ -26,7 +26,7 @@ class Ahead:
     """Draws trials, the next one ahead where the last one of its variant was slow.
 
     Args:
-        draw: draws a variant's next trial, and changes nothing.
+        draw: draws a variant's next trial, and changes no trial that there is.
     """
 
     def __init__(self, draw: Callable[[str], Draft]) -> None:

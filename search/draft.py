@@ -1,4 +1,4 @@
-"""A trial that is drawn and not written down yet: drawing may take seconds, and changes nothing."""
+"""A trial that is drawn and not written down: drawing may take seconds, and changes no trial."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from .hearsay import Heard
 
 class Draft(FixedTrial):
     """Draws each parameter as Optuna's own trial does, but into memory only.
+
+    What a sampler keeps for itself goes where it puts it: NSGA-II writes the parents of a
+    generation into the study, once for all that are drawn from them.
 
     Args:
         number: that the trial will have in its study.

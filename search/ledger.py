@@ -241,8 +241,9 @@ class Ledger:
     def draw(self, variant: str, suggest: Callable[[BaseTrial], dict[str, Any]]) -> Draft:
         """Draws the next new search trial of a variant.
 
-        That only reads, so it may be done in another thread, ahead of the moment when the trial is
-        started: its sampler hears of what has happened when it begins to draw, and no more.
+        That writes nothing about any trial (NSGA-II keeps the parents of a generation with the
+        study), so it may be done in another thread, ahead of the moment when the trial is started:
+        its sampler hears of what has happened when it begins to draw, and no more.
         """
         book = self._books[variant, "search"]
         index = len(book)
@@ -335,6 +336,9 @@ class Ledger:
     def record(self, trial: Trial, step: int, metrics: Metrics, *values: float) -> bool:
         """Writes down one report of a running trial; returns whether its scheduler stops it.
 
+        Of several attempts at a step, the latest counts. That the trial is stopped is written down
+        before anything else can happen; `prune` does the rest, if need be after a restart.
+
         Args:
             trial: which.
             step: the epoch, from 1.
@@ -344,12 +348,15 @@ class Ledger:
         """
         self._log(trial, step, metrics)
         book = self._books[trial.variant, trial.phase]
-        # A training that goes on from a checkpoint repeats its last epoch.
-        if trial.attempt == 1 or step not in book[trial.index].intermediate_values:
-            for cost in values[1:]:
-                book.note(trial.index, f"{COST}{step}", cost)
-            book.report(trial.index, step, values[0])
-        return trial.phase == "search" and book.scheduler.stops(trial.index, step, values)
+        for cost in values[1:]:
+            book.note(trial.index, f"{COST}{step}", cost)
+        stops = trial.phase == "search" and book.scheduler.stops(trial.index, step, values)
+        if stops and step < trial.epochs:  # else it is complete anyway
+            told = {"attempt": trial.attempt, "step": step, "value": values[0], "time": _now()}
+            book.note(trial.index, "stopped", told)
+            return True
+        book.report(trial.index, step, values[0])
+        return False
 
     def complete(self, trial: Trial, *values: float) -> None:
         """The trial ran to its end and is worth that, by each objective."""
@@ -357,10 +364,16 @@ class Ledger:
 
     def prune(self, trial: Trial) -> None:
         """The trial was stopped by its scheduler; its value is that of its last report."""
-        told = self._books[trial.variant, trial.phase][trial.index]
-        assert told.last_step is not None
-        last = told.intermediate_values[told.last_step]
-        self._end(trial, TrialState.PRUNED, () if self.plan.second_objective else (last,))
+        book = self._books[trial.variant, trial.phase]
+        known = book[trial.index]
+        stopped = known.user_attrs["stopped"]
+        step, value = stopped["step"], stopped["value"]
+        book.report(trial.index, step, value)
+        for later in known.intermediate_values:
+            if later > step:  # which only an earlier attempt has reached
+                book.report(trial.index, later, math.nan)
+        values = () if self.plan.second_objective else (value,)
+        self._end(trial, TrialState.PRUNED, values, until=stopped["time"])
 
     def fail(self, trial: Trial, failure: Failure, metrics: Metrics | None = None) -> None:
         """The trial has no result; `metrics` is the report that showed it, if one did."""
@@ -376,10 +389,18 @@ class Ledger:
         book.wait(trial.index)
 
     def release(self) -> None:
-        """Makes every trial that runs wait, to be started again from its checkpoint."""
+        """Makes every trial that runs wait, to be started again from its checkpoint.
+
+        One that its scheduler has stopped, which a dead driver could not write down any more, ends.
+        """
         for book in self._books.values():
             for index in book.numbers(TrialState.RUNNING):
-                book.wait(index)
+                known = book[index].user_attrs
+                attempt = known.get("attempt", {}).get("number")
+                if attempt and known.get("stopped", {}).get("attempt") == attempt:
+                    self.prune(Trial(**known["trial"], index=index, attempt=attempt))
+                else:
+                    book.wait(index)
         self._sync()
 
     def _connect(self, writable: bool) -> BaseStorage:
@@ -442,10 +463,12 @@ class Ledger:
         state: TrialState,
         values: tuple[float, ...] = (),
         failure: Failure | None = None,
+        until: str | None = None,
     ) -> None:
         book = self._books[trial.variant, trial.phase]
         started = datetime.fromisoformat(book[trial.index].user_attrs["attempt"]["started"])
-        book.note(trial.index, "outcome", outcome(failure, datetime.now(UTC) - started))
+        spent = datetime.fromisoformat(until or _now()) - started
+        book.note(trial.index, "outcome", outcome(failure, spent))
         book.end(trial.index, state, values)
         self._sync()
 
@@ -473,4 +496,8 @@ class Ledger:
 
 def _attempt(number: int) -> dict[str, Any]:
     """What the study keeps about an attempt that starts now."""
-    return {"number": number, "started": datetime.now(UTC).isoformat(timespec="milliseconds")}
+    return {"number": number, "started": _now()}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -75,16 +75,25 @@ class Halving:
         self._ranks: defaultdict[tuple[int, int], _Ranks] = defaultdict(
             _Sorted if len(signs) == 1 else _Fronts
         )
-        self._reached: defaultdict[int, dict[int, Losses]] = defaultdict(dict)
+        # Of each trial, by rung: the step at which it was judged there, and by what.
+        self._judged: defaultdict[int, dict[int, tuple[int, Losses]]] = defaultdict(dict)
 
     def stops(self, number: int, step: int, values: Sequence[float]) -> bool:
-        """Takes a report; returns whether the trial is worse than its rung allows."""
+        """Takes a report; returns whether the trial is worse than its rung allows.
+
+        A step that is not above all before is of another attempt. What was heard from there on
+        holds no longer, unless it is said again: then the trial was allowed to go on.
+        """
         own = bracket(number, self._shares)
         losses = tuple(sign * value for sign, value in zip(self._signs, values, strict=True))
+        judged = self._judged[number]
+        for rung, (at, known) in list(judged.items()):
+            if at >= step and (at, known) != (step, losses):
+                self._ranks[own, rung].remove(judged.pop(rung)[1])
         stops = False
         for rung in self._rungs[own:]:
-            if rung <= step and rung not in self._reached[number]:
-                self._reached[number][rung] = losses
+            if rung <= step and rung not in judged:
+                judged[rung] = step, losses
                 ranks = self._ranks[own, rung]
                 ranks.add(losses)
                 stops |= ranks.ahead(losses) >= max(1, len(ranks) // self._factor)
@@ -92,7 +101,7 @@ class Halving:
 
     def forget(self, number: int) -> None:
         """The trial has failed: a leader that diverges is no reason to stop the others."""
-        for rung, losses in self._reached.pop(number, {}).items():
+        for rung, (_, losses) in self._judged.pop(number, {}).items():
             self._ranks[bracket(number, self._shares), rung].remove(losses)
 
     def hear(self, trial: FrozenTrial) -> None:
@@ -100,6 +109,8 @@ class Halving:
         if trial.state is TrialState.FAIL:
             return
         for step, value in sorted(trial.intermediate_values.items()):
+            if math.isnan(value):
+                continue  # only an earlier attempt came so far
             costs = [trial.user_attrs[f"{COST}{step}"] for _ in self._signs[1:]]
             self.stops(trial.number, step, [value, *costs])
 

@@ -128,7 +128,7 @@ class Sweep:
         live.step, live.metrics = step, metrics
         stopped = self.ledger.record(live.trial, step, metrics, *values)
         if step >= live.trial.epochs:
-            return True  # the last epoch ends a trial anyway: it is complete, and not stopped
+            return True  # the last epoch ends a trial anyway
         if stopped:
             self.ledger.prune(live.trial)
             self._forget(live)
@@ -157,6 +157,12 @@ class Sweep:
         if live.metrics is None:
             message = "the training yielded no metrics"
             return self._fail(live, Failure(reason="exception", message=message))
+        if live.step < live.trial.epochs:  # its value is not to be compared with the others'
+            message = (
+                f"the training ended after epoch {live.step} of {live.trial.epochs}; only one of "
+                "full length is ranked, so `run` must yield each epoch up to the last"
+            )
+            return self._fail(live, Failure(reason="exception", message=message, step=live.step))
         data = "test" if live.trial.phase == "confirm" else "validation"
         values = _values(live.metrics, self._objectives(live.trial, data), live.step)
         if isinstance(values, Failure):

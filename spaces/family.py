@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -40,13 +41,16 @@ from .space import Control, Grid, Variant, tried
 
 Maker = Callable[..., Cell]
 Cells = Mapping[str, Maker]
-"""The cells of a family by the optimizer that shapes them; the plain one stands under ''."""
+"""The cells of a family by the optimizer that shapes them; the plain one stands under ''.
+
+Adam's are in the form of the authors' code, which their grids and published coefficients are of.
+"""
 
 LSTMS: Cells = {
     "": LSTM,
     "momentum": MomentumLSTM,
     "nesterov": NesterovLSTM,
-    "adam": AdamLSTM,
+    "adam": partial(AdamLSTM, form="code"),
     "rmsprop": RMSPropLSTM,
 }
 
@@ -54,14 +58,14 @@ RNNS: Cells = {
     "": RNN,
     "momentum": MomentumRNN,
     "nesterov": NesterovRNN,
-    "adam": AdamRNN,
+    "adam": partial(AdamRNN, form="code"),
     "rmsprop": RMSPropRNN,
 }
 GRUS: Cells = {
     "": GRU,
     "momentum": MomentumGRU,
     "nesterov": NesterovGRU,
-    "adam": AdamGRU,
+    "adam": partial(AdamGRU, form="code"),
     "rmsprop": RMSPropGRU,
 }
 
@@ -69,7 +73,7 @@ DTRIVS: Cells = {
     "": DTRIV,
     "momentum": MomentumDTRIV,
     "nesterov": NesterovDTRIV,
-    "adam": AdamDTRIV,
+    "adam": partial(AdamDTRIV, form="code"),
     "rmsprop": RMSPropDTRIV,
 }
 

@@ -28,6 +28,8 @@ from .task import Split, Task
 RATE = 8000  # samples per second
 WINDOW, HOP = 256, 128  # samples
 FLOOR = 1e-4  # of a magnitude, where full scale is 1: below 16-bit noise
+SHORTEST = WINDOW + HOP  # samples: two frames, one to predict the other
+CONSTANT = 1e-4  # a frequency that varies by less, a thousandth of a decibel, varies by rounding
 CYCLE: tuple[Part, ...] = ("train", "train", "train", "train", "validation", "test")  # speakers
 ARCHIVE = "fsdd_recordings.tar.gz"
 
@@ -40,8 +42,9 @@ class Speech(Task):
 
     Recordings are read from the data folder, from the first of these that is there:
 
-    1. `timit` or `TIMIT`: WAV files below TRAIN and TEST, each in the folder of its speaker. SA
-       sentences, which all speakers read, are left out. Every tenth speaker of TRAIN validates.
+    1. TIMIT, as `timit`, `TIMIT` or the data folder itself: WAV files below TRAIN and TEST, each in
+       the folder of its speaker. SA sentences, which all speakers read, are left out. Every tenth
+       speaker of TRAIN validates.
     2. `fsdd_recordings.tar.gz`: the spoken digits of six speakers
        (https://github.com/Jakobovski/free-spoken-digit-dataset), files digit_speaker_index.wav.
     3. WAV files in folders named by their speakers.
@@ -49,10 +52,10 @@ class Speech(Task):
     Without a TEST folder, four of every six speakers, in alphabetic order, are to train, the fifth
     validates, the sixth tests; at least three are needed.
 
-    Each frequency has mean 0 and variance 1 over the training frames. So `chance`, what the
-    training data's mean frame costs, would be 1 on them; it is measured on validation data, whose
-    voices are others. `linear` is a harder rival: frames change slowly. Frames past the end of a
-    recording are 0 as inputs and NaN as targets.
+    Each frequency has mean 0 and variance 1 over the training frames; one that is constant there
+    keeps its scale. So `chance`, what the training data's mean frame costs, would be 1 on them; it
+    is measured on validation data, whose voices are others. `linear` is a harder rival: frames
+    change slowly. Frames past the end of a recording are 0 as inputs and NaN as targets.
 
     Args:
         longest: frames; longer recordings are cut into several of about that length.
@@ -119,7 +122,8 @@ class Speech(Task):
 
     def _split(self, part: Part) -> Split:
         everything = torch.cat(self._pieces("train"))
-        mean, deviation = everything.mean(0), everything.std(0).clamp_min(1e-6)
+        mean, deviation = everything.mean(0), everything.std(0)
+        deviation = deviation.where(deviation > CONSTANT, 1.0)
         pieces = [(piece - mean) / deviation for piece in self._pieces(part)]
         return Split(
             pad_sequence([piece[:-1] for piece in pieces], batch_first=True),
@@ -164,16 +168,15 @@ def _frames(folder: Path | None) -> tuple[str, Frames]:
             f"spoken digits) and put its recordings, in {ARCHIVE} or one folder for each speaker, "
             f"or TIMIT in a folder `timit`, into the folder that --data or {VARIABLE} names"
         )
-    parts = _parts([(speaker, path) for speaker, path, _ in recordings])
+    parts = _parts([(speaker, path) for speaker, path, _ in recordings], folder)
     frames: Frames = {part: [] for part in PARTS}
     for (_, _, samples), part in zip(recordings, parts, strict=True):
-        if len(samples) >= WINDOW + HOP:  # two frames, one to predict the other
+        if len(samples) >= SHORTEST:
             frames[part].append(log_magnitudes(samples))
     if empty := [part for part, found in frames.items() if not found]:
-        speakers = {speaker for speaker, *_ in recordings}
         raise ValueError(
-            f"no speaker is left for {' and '.join(empty)}: the recordings in {folder} are of "
-            f"{len(speakers)} speakers, and at least three are needed"
+            f"all recordings for {' and '.join(empty)} in {folder} are shorter than "
+            f"{SHORTEST / RATE:.3f} s, and a frame and the next take as long; give longer ones"
         )
     return name, frames
 
@@ -181,7 +184,8 @@ def _frames(folder: Path | None) -> tuple[str, Frames]:
 def _recordings(folder: Path | None) -> tuple[str, list[Recording]]:
     if folder is None:
         return "", []
-    for timit in (folder / "timit", folder / "TIMIT"):
+    itself = {path.name.upper() for path in folder.iterdir() if path.is_dir()} >= {"TRAIN", "TEST"}
+    for timit in (folder / "timit", folder / "TIMIT", *[folder] * itself):
         if timit.is_dir():
             return "TIMIT", list(_in_folders(timit, but=("SA",)))
     if (folder / ARCHIVE).is_file():
@@ -227,10 +231,19 @@ def _samples(content: bytes, path: Path) -> NDArray[np.float32]:
     return resample_poly(mono, RATE // common, rate // common).astype(np.float32)
 
 
-def _parts(files: list[tuple[str, Path]]) -> list[Part]:
-    """The part of each file, by its speaker."""
+def _parts(files: list[tuple[str, Path]], folder: Path | None) -> list[Part]:
+    """The part of each file, by its speaker; the folder is where they are, for the error."""
     tested = {s for s, path in files if "TEST" in {p.upper() for p in path.parts[:-1]}}
     others = sorted({speaker for speaker, _ in files} - tested)
+    if len(others) < (10 if tested else 3):
+        needed = (
+            f"{len(tested)} of them below TEST, and at least ten others are needed: one validates"
+            if tested
+            else "and at least three are needed: to train, to validate, to test"
+        )
+        raise ValueError(
+            f"the recordings in {folder} are of {len(tested) + len(others)} speakers, {needed}"
+        )
     part: dict[str, Part] = dict.fromkeys(tested, "test")
     for place, speaker in enumerate(others):
         if tested:

@@ -150,6 +150,7 @@ def _reach(run: Run, frame: pd.DataFrame) -> str:
     if not told:
         return ""
     return (
-        "The loss's gradient by h at the first time step, as a share of that at the last: "
+        "The gradient of the (last) answer's loss by h at the first time step, as a share of that "
+        "at the last: "
         f"{'; '.join(told)}. "
     )

@@ -3,8 +3,16 @@
 import pytest
 import torch
 
-from momentune.models import SequenceClassifier, gradient_flow
+from momentune.models import (
+    LSTM,
+    Copying,
+    SequenceClassifier,
+    SequenceTagger,
+    Speech,
+    gradient_flow,
+)
 from momentune.models.insight import diagnostics
+from momentune.models.tasks import Split
 
 
 def network_of(make, **changes) -> SequenceClassifier:
@@ -95,3 +103,30 @@ def test_a_cell_of_torch_has_none(exact):
     assert network.diagnostics(exact) == {}
     with pytest.raises(TypeError, match="through a RecurrentCell, got LSTM"):
         gradient_flow(network, exact)
+
+
+def test_where_every_step_answers_the_last_answer_alone_is_followed():
+    """Each step's own loss is as large at the first step as at the last, and flows nowhere."""
+    torch.manual_seed(0)
+    task = Copying(20)
+    network = SequenceTagger(LSTM(task.input_size, 32, batch_first=True), task.output_size)
+    norms = gradient_flow(network, task)["gradient_norm_hidden"]
+    assert len(norms) == 40
+    assert norms[0] < 1e-4 * norms[-1]
+    inputs, targets = next(task.validation().batches(64))
+    output, _ = network.cell(inputs)
+    output.retain_grad()
+    torch.nn.functional.cross_entropy(network.head(output)[:, -1], targets[:, -1]).backward()
+    assert norms[-1] == pytest.approx(output.grad[:, -1].norm().item(), rel=1e-5)
+
+
+def test_what_is_padded_is_not_followed():
+    task = Double.__new__(Double)
+    inputs, targets = torch.randn(3, 9, 4), torch.randn(3, 9, 2)
+    targets[:, 6:], targets[1, 4:] = torch.nan, torch.nan
+    task.loss = Speech.loss.__get__(task)
+    task.validation = lambda: Split(inputs, targets)
+    network = SequenceTagger(LSTM(4, 5, batch_first=True), 2)
+    norms = gradient_flow(network, task)["gradient_norm_hidden"]
+    assert len(norms) == 6
+    assert all(norms)

@@ -65,7 +65,7 @@ def test_rebasing_changes_no_output(family, orthogonal_map):
         assert torch.equal(parametrization[0].base, W)
 
 
-def test_the_base_is_renewed_after_as_many_training_passes_as_told(family):
+def test_the_base_is_renewed_after_as_many_steps_as_told(family):
     cell = family("", "DTRIV")(D, H, rebase=3)
     base = cell.layers[0].parametrizations.weight_hh[0]
     first, changed = base.base.clone(), []
@@ -80,15 +80,38 @@ def test_the_base_is_renewed_after_as_many_training_passes_as_told(family):
     assert changed == [False, False, False, True, False, False, True]
 
 
-def test_only_what_is_read_counts_as_a_pass(family):
+@pytest.mark.parametrize("kept", ["state", "gradients"])
+def test_passes_without_a_step_between_them_share_a_base(family, kept):
+    """Of one graph, or of accumulated gradients: both are by the A that the first pass had."""
+    sequence, found = a_sequence(), []
+    for rebase in (0, 1):
+        cell = family("Momentum", "DTRIV")(D, H, rebase=rebase)
+        trained(cell, steps=1)
+        cell.rebase()  # A is 0 in both, and W the same
+        cell.zero_grad()
+        first, state = cell(sequence[:9])
+        if kept == "gradients":
+            first.square().sum().backward()
+            first, state = torch.zeros(()), state.map(Tensor.detach)
+        rest, _ = cell(sequence[9:], state)
+        (first.square().sum() + rest.square().sum()).backward()
+        found.append(cell.layers[0].parametrizations.weight_hh.original.grad)
+    torch.testing.assert_close(*found)
+
+
+def test_only_the_first_pass_after_a_step_counts(family):
     cell = family("Momentum", "DTRIV")(D, H, 2)
-    _, state = cell(a_sequence())
+    cell(a_sequence())
     cell(a_sequence()[:, 0])
     cell(torch.nn.utils.rnn.pack_padded_sequence(a_sequence(), [T, 3, 1]))
-    assert cell.passes == 3
+    assert cell.passes == 1
+    trained(cell, steps=3)
+    _, state = cell(a_sequence())
+    assert cell.passes == 4
+    trained(cell, steps=1)
     cell.unrolled(a_sequence())
     cell.gate_velocity(state)
-    assert cell.passes == 3
+    assert cell.passes == 4
 
 
 def test_a_static_base_and_a_renewed_one_learn_differently_but_start_alike(family):

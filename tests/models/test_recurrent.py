@@ -36,9 +36,12 @@ def nesterov_lstm(num_layers: int = 1, **changes) -> NesterovLSTM:
     return cell.double()
 
 
+ADAM = {"momentum": 0.6, "step": 0.3, "beta2": 0.9, "form": "code"}
+
+
 def adam_lstm(num_layers: int = 1, **changes) -> AdamLSTM:
     torch.manual_seed(1)
-    cell = AdamLSTM(D, H, num_layers, **{"momentum": 0.6, "step": 0.3, "beta2": 0.9} | changes)
+    cell = AdamLSTM(D, H, num_layers, **ADAM | changes)
     return cell.double()
 
 

@@ -100,20 +100,26 @@ def test_padding_costs_nothing():
     assert (split.inputs[:, 1:][~there[:, :-1]] == 0).all()
 
 
-def write(path, rate, seconds=0.3):
+def write(path, rate, seconds=0.3, *, silent=False):
     path.parent.mkdir(parents=True, exist_ok=True)
     samples = np.random.RandomState(len(str(path))).standard_normal(int(rate * seconds)) * 3000
+    samples *= not silent
     wavfile.write(path, rate, samples.astype(np.int16))
 
 
-def test_timit_is_parted_as_it_comes(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "where", ["timit/TRAIN timit/TEST", "TIMIT/TRAIN TIMIT/TEST", "TRAIN TEST", "train test"]
+)
+def test_timit_is_parted_as_it_comes(where, tmp_path, monkeypatch):
     """16 kHz; TEST speakers test, every tenth of TRAIN validates, SA sentences are left out."""
+    train, test = (tmp_path / name for name in where.split())
     for number in range(20):
         for sentence in ("SX1.WAV", "SI2.wav", "SA1.WAV"):
-            write(tmp_path / f"timit/TRAIN/DR1/M{number:02}/{sentence}", 16_000)
-    write(tmp_path / "timit/TEST/DR2/F00/SX3.WAV", 16_000)
+            write(train / f"DR1/M{number:02}/{sentence}", 16_000)
+    write(test / "DR2/F00/SX3.WAV", 16_000)
     monkeypatch.setenv("MOMENTUNE_DATA", str(tmp_path))
     data = Speech(longest=1000).data
+    assert data["name"] == "speech: TIMIT"
     assert (data["train"], data["validation"], data["test"]) == (36, 4, 1)
     frames = Speech(longest=1000).test().inputs
     assert frames.shape[1] == 1 + (2400 - 256) // 128 - 1
@@ -165,6 +171,42 @@ def test_two_speakers_are_too_few(tmp_path, monkeypatch):
     monkeypatch.setenv("MOMENTUNE_DATA", str(tmp_path))
     with pytest.raises(ValueError, match="are of 2 speakers, and at least three are needed"):
         Speech().train()
+
+
+def test_beside_test_speakers_ten_are_needed(tmp_path, monkeypatch):
+    for number in range(9):
+        write(tmp_path / f"TRAIN/M{number}/SX1.wav", 8000)
+    for speaker in "ab":
+        write(tmp_path / f"TEST/{speaker}/SX1.wav", 8000)
+    monkeypatch.setenv("MOMENTUNE_DATA", str(tmp_path))
+    with pytest.raises(ValueError, match="of 11 speakers, 2 of them below TEST, and at least ten"):
+        Speech().train()
+    write(tmp_path / "TRAIN/M9/SX1.wav", 8000)
+    sources = tmp_path / "again"  # what a folder holds is read once
+    sources.symlink_to(tmp_path)
+    monkeypatch.setenv("MOMENTUNE_DATA", str(sources))
+    assert len(Speech().validation()) == 1
+
+
+def test_recordings_that_are_too_short_are_told(tmp_path, monkeypatch):
+    """Of six speakers; the fifth, who validates, said too little."""
+    for speaker in "abcdef":
+        write(tmp_path / speaker / "1.wav", 8000, 0.047 if speaker == "e" else 0.048)
+    monkeypatch.setenv("MOMENTUNE_DATA", str(tmp_path))
+    with pytest.raises(ValueError, match=r"for validation in .* are shorter than 0\.048 s"):
+        Speech().train()
+
+
+def test_what_is_constant_in_training_is_not_scaled_up(tmp_path, monkeypatch):
+    """Silence in training: the others' sound keeps its size, of a few units."""
+    for speaker in "abc":
+        write(tmp_path / speaker / "1.wav", 8000, silent=speaker == "a")
+    monkeypatch.setenv("MOMENTUNE_DATA", str(tmp_path))
+    task = Speech()
+    assert task.train().inputs.abs().max() < 1e-4
+    frames = log_magnitudes(_samples((tmp_path / "b/1.wav").read_bytes(), tmp_path))
+    wanted = frames[:-1] - torch.tensor(FLOOR).log()
+    torch.testing.assert_close(task.validation().inputs[0], wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_a_file_that_is_no_wav_is_told(tmp_path, monkeypatch):

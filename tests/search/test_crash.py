@@ -9,11 +9,13 @@ import signal
 import subprocess
 import warnings
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
 
+from momentune.search.book import Book
 from momentune.search.doctor import examine, mended
 from momentune.search.journal import Log
 from momentune.search.ledger import Ledger
@@ -21,15 +23,15 @@ from momentune.search.plan import BadInput, Plan
 from momentune.search.sweep import Sweep
 
 from .conftest import books, planned, run_serially
-from .trivial import trivial
+from .trivial import contenders, trivial
 
 SMALL = {"trials": 2, "epochs": 2, "seeds": 1, "scheduler": "asha", "sampler": "tpe"}
 PLANNED = {"plain/search": 2, "plain/confirm": 1, "fancy/search": 2, "fancy/confirm": 2}
 
 
-def sweep(folder, plan):
+def sweep(folder, plan, space=trivial):
     with Ledger.locked(folder, plan) as ledger:
-        run_serially(Sweep(plan, trivial, ledger))
+        run_serially(Sweep(plan, space, ledger))
         assert ledger.done
 
 
@@ -108,6 +110,38 @@ def test_a_driver_killed_at_any_write_loses_and_doubles_nothing(tmp_path, torn):
         before = finished(folder, plan)
         sweep(folder, plan)
         check_resumed(folder, plan, before)
+
+
+def worse(x, y, *, epochs, seed, test):
+    """Each trial is worse than the one before, so that ASHA stops it at its first rung."""
+    for epoch in range(1, epochs + 1):
+        yield {"epoch": epoch, "validation_loss": float(seed), "test_loss": x}
+
+
+@pytest.mark.parametrize("at", [(Ledger, "prune"), (Ledger, "_end"), (Book, "end")])
+def test_a_stop_that_a_dead_driver_could_not_write_down_is_not_forgotten(tmp_path, at):
+    """Killed between the report at a rung and the end of the trial that it stops."""
+    space = replace(trivial, variants=contenders(worse))
+    wanted = {"plain/search": [9, 1, 1], "fancy/search": [9, 1, 1]}
+    request = SMALL | {"trials": 3, "epochs": 9, "sampler": "random"}
+    plan = planned(space, tmp_path / "run", **request)
+    whole, (owner, name) = getattr(*at), at
+
+    def killed(self, trial, *state, **more):
+        if name == "prune" or TrialState.PRUNED in state:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return whole(self, trial, *state, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, killed)
+        assert in_a_process(lambda: sweep(tmp_path / "run", plan, space)) == -signal.SIGKILL
+    sweep(tmp_path / "run", plan, space)
+    found = books(tmp_path / "run", plan)
+    assert {n: [len(t.intermediate_values) for t in found[n]] for n in wanted} == wanted
+    for name in wanted:
+        assert [t.state.name for t in found[name]] == ["COMPLETE", "PRUNED", "PRUNED"]
+        assert [t.value for t in found[name]] == [0.0, 1.0, 2.0]
+        assert all(t.user_attrs["attempt"]["number"] == 1 for t in found[name])
 
 
 def limited(size):

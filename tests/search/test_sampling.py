@@ -358,6 +358,16 @@ def test_a_rung_that_is_skipped_is_judged_at_the_next_report():
     assert not judge.stops(1, 5, [3.0])  # judged once
 
 
+def test_another_attempt_is_judged_anew_unless_it_says_the_same():
+    judge = scheduler(ASHA, 9, [MIN])
+    assert not judge.stops(0, 1, [1.0])
+    assert not judge.stops(0, 3, [1.0])
+    assert not judge.stops(1, 1, [0.0])
+    assert not judge.stops(0, 1, [1.0])  # it went on from there, although 0 is better
+    assert judge.stops(0, 1, [2.0])
+    assert not judge.stops(1, 3, [5.0])  # where the first attempt's 1.0 is gone
+
+
 def test_a_failed_trial_stops_nobody():
     judge = scheduler(ASHA, 9, [MIN])
     assert not judge.stops(0, 1, [-100.0])

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from optuna.trial import TrialState
 
+from momentune.reports import load_run
 from momentune.search.forecast import forecast
 from momentune.search.ledger import Ledger
 from momentune.search.plan import BadInput
@@ -142,6 +143,58 @@ def test_a_trial_that_had_the_machine_for_itself_is_not_tried_again(tmp_path):
     place = list(FATES).index("out of memory")
     trial = books(tmp_path / "run", plan)["plain/search"][place]
     assert trial.user_attrs["attempt"]["number"] == 1
+
+
+def tried_twice(folder, values, **request):
+    """The plain search trials where the one of index 1 is lost after epoch 3 of its first attempt.
+
+    Args:
+        folder: of the run.
+        values: of a trial, the objective at each epoch.
+        request: what is planned besides.
+    """
+    plan = planned(trivial, folder, epochs=9, seeds=1, sampler="random", concurrency=1, **request)
+    clock = Clock()
+
+    def train(trial):
+        for epoch in range(1, 10):
+            if trial.phase == "search" and (trial.index, trial.attempt, epoch) == (1, 1, 4):
+                raise LostError
+            yield 1.0, {"epoch": epoch, "validation_loss": values(trial, epoch), "test_loss": 0.0}
+
+    with Ledger.locked(folder, plan) as ledger:
+        Simulation(Sweep(plan, trivial, ledger, clock=clock), clock, train, slots=1).run()
+        assert ledger.done
+    return books(folder, plan)["plain/search"]
+
+
+def test_of_two_attempts_the_latest_counts(tmp_path, storage):
+    found = tried_twice(
+        tmp_path / "run",
+        lambda trial, epoch: 100.0 * trial.attempt + epoch,
+        trials=2,
+        scheduler="none",
+        storage=storage,
+    )
+    assert found[1].intermediate_values == {epoch: 200.0 + epoch for epoch in range(1, 10)}
+    assert found[1].value == 209.0
+
+
+def test_the_latest_attempt_is_the_one_that_is_judged_at_a_rung(tmp_path):
+    """The lost attempt led; the other is the worst, and nobody is measured by the first one."""
+
+    def values(trial, epoch):
+        led = trial.index == 1 and trial.attempt == 1
+        return 0.0 if led else (5.0, 6.0, 4.0)[trial.index] if trial.phase == "search" else 1.0
+
+    found = tried_twice(tmp_path / "run", values, trials=3)
+    assert [t.state.name for t in found] == ["COMPLETE", "PRUNED", "COMPLETE"]
+    again = found[1]
+    assert again.value == 6.0
+    assert again.intermediate_values[1] == 6.0
+    assert all(math.isnan(again.intermediate_values[step]) for step in (2, 3))
+    (row,) = load_run(tmp_path / "run").trials.query("trial == 2").to_dict("records")
+    assert (row["epochs"], row["value"]) == (1, 6.0)
 
 
 def test_slots_are_busy_until_the_last_trial_has_begun(tmp_path):

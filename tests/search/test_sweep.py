@@ -159,6 +159,27 @@ def test_a_failing_trial_is_told_with_its_reason_and_the_sweep_goes_on(
     assert "NaN" not in (tmp_path / "run/metrics.jsonl").read_text()
 
 
+def test_a_training_that_ends_early_is_not_ranked_with_those_of_full_length(tmp_path):
+    """The loss rises, so that whoever stops first would lead."""
+
+    def run(x, *, epochs):
+        for epoch in range(1, epochs + 1):
+            yield {"epoch": epoch, "validation_loss": epoch + x, "test_loss": x}
+            if x < 0.4:
+                return
+
+    space = alone(run, Float(0, 1))
+    plan = swept(tmp_path / "run", space, trials=6, epochs=3, scheduler="none", sampler="random")
+    found = books(tmp_path / "run", plan)
+    short = [t for t in found["a/search"] if t.user_attrs["trial"]["params"]["x"] < 0.4]
+    assert 0 < len(short) < 6
+    for trial in short:
+        assert trial.state is TrialState.FAIL
+        assert trial.user_attrs["outcome"]["step"] == 1
+        assert "ended after epoch 1 of 3" in trial.user_attrs["outcome"]["message"]
+    assert all(t.user_attrs["trial"]["params"]["x"] >= 0.4 for t in found["a/confirm"])
+
+
 class Killed(BaseException):
     """Stands for SIGKILL: no handler of ours catches it."""
 
