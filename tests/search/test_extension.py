@@ -227,5 +227,5 @@ def test_an_extension_that_was_cut_off_is_told_how_to_go_on(tmp_path):
     with pytest.raises(BadInput, match=f"go on with what is left: momentune resume {folder}"):
         extend(folder, Extension(trials=8))
     run(folder)
-    with pytest.raises(BadInput, match="--trials or --seeds$"):
+    with pytest.raises(BadInput, match=r"--trials or --seeds$"):
         extend(folder, Extension(trials=8))
