@@ -77,7 +77,10 @@ def show(space: SpaceName, scale: SpaceScale = Scale.laptop, data: Data = None) 
     objective = f"{found.deciding_direction} {found.deciding_metric}"
     task = found.loaded_task.name if found.loaded_task else "none"
     out.print(f"task {task}; {objective}; {found.trials} trials per variant, ", end="")
-    out.print(f"{found.epochs} epochs, {found.seeds} confirm seeds\n")
+    out.print(f"{found.epochs} epochs, {found.seeds} confirm seeds")
+    if found.loaded_task and found.loaded_task.chance is not None:
+        out.print(f"guessing gives {found.loaded_task.metric} {found.loaded_task.chance:.4g}")
+    out.print()
     shown = Table("variant", "parameter", "range", box=None, pad_edge=False)
     for name, parameter in found.parameters.items():
         shown.add_row("(all)", name, describe(parameter))
@@ -100,8 +103,6 @@ def show(space: SpaceName, scale: SpaceScale = Scale.laptop, data: Data = None) 
             out.print(f"\n{variant.name}: {variant.caution}")
     for sentence in _published(found):
         out.print(f"\n{sentence}", highlight=False)
-    if found.loaded_task and found.loaded_task.chance is not None:  # from here on data are needed
-        out.print(f"\nguessing gives {found.loaded_task.metric} {found.loaded_task.chance:.4g}")
     out.print("\none epoch in this process, every range at its middle:")
     for variant in found.variants:
         out.print(f"  {variant.name}: {_epoch_cost(found, variant)}")
