@@ -42,8 +42,14 @@ def extend(folder: Path, extension: Extension) -> Plan:
         BadInput: nothing would grow, something would shrink, or a driver works on the run.
     """
     plan = Plan.load(folder)
-    with Ledger.locked(folder, plan):  # nobody searches by the old plan meanwhile
+    with Ledger.locked(folder, plan) as ledger:  # nobody searches by the old plan meanwhile
         plan = extended(Plan.load(folder), extension)
+        if extension.trials and not extension.budget and all(map(ledger.used_up, plan.variants)):
+            there = ", ".join(f"{name}={most:g}" for name, most in plan.budget.items())
+            raise BadInput(
+                f"--trials {extension.trials} would add none: the budget ({there}) is used up by "
+                "every variant; raise it with --budget"
+            )
         plan.save(folder)
     return plan
 
@@ -99,5 +105,6 @@ def _check(plan: Plan, extension: Extension, now: dict[str, Any]) -> None:
         grid = "; its grid has no further points" if plan.searches and extension.trials else ""
         raise BadInput(
             f"nothing would be added to {plan.trials} trials per variant and {plan.seeds} seeds"
-            f"{grid}; name larger totals with --trials or --seeds"
+            f"{grid}; name larger totals with --trials or --seeds, or go on with what there is to "
+            "do by momentune resume"
         )
