@@ -80,12 +80,18 @@ def open_storage(path: Path, plan: dict[str, Any]) -> BaseStorage:
 def _storage(path: Path, where: str) -> BaseStorage:
     if "://" not in where:
         return JournalStorage(ReadOnlyJournal(path / where))
+    from sqlalchemy.engine import make_url  # which takes its time, and a file needs none of it
+
     try:
+        url = make_url(where)
+        if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+            raise FileNotFoundError(f"there is no file {url.database}")  # SQLite would make one
         return RDBStorage(where, skip_table_creation=True)
     except (StorageInternalError, ImportError, RuntimeError, OSError) as error:
+        told = str(error.__cause__ or error)  # Optuna's own words are of commits
         raise RunError(
             f"the run's storage must answer, but {without_password(where)} does not: "
-            f"{without_password(str(error))}; start it, or install its driver"
+            f"{without_password(told)}; start it, put its file back, or install its driver"
         ) from error
 
 

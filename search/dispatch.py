@@ -122,7 +122,9 @@ def ray_session(plan: Plan, address: str | None) -> Iterator[None]:
     except ray.exceptions.AuthenticationError as error:
         first = " ".join(str(error).split()).partition(". ")[0]
         raise BadInput(f"Ray's token authentication: {first}. {_TOKEN}") from error
-    except ConnectionError as error:
+    except (ConnectionError, ValueError) as error:
+        if not address:
+            raise
         told = f"no Ray cluster lets this process in at --address {address}: {error}"
         raise BadInput(f"{told}. If it runs, does it ask for a token? {_TOKEN}") from error
     # What goes wrong with a worker is told by the ledger and the report.

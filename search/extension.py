@@ -17,7 +17,7 @@ from typing import Any
 
 from . import environment, points
 from .ledger import Ledger
-from .plan import EXTENDABLE, BadInput, Plan
+from .plan import EXTENDABLE, BadInput, Plan, resume_command
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,8 @@ def extend(folder: Path, extension: Extension) -> Plan:
     """
     plan = Plan.load(folder)
     with Ledger.locked(folder, plan) as ledger:  # nobody searches by the old plan meanwhile
-        plan = extended(Plan.load(folder), extension)
+        going_on = "" if ledger.done else resume_command(folder)
+        plan = extended(Plan.load(folder), extension, going_on)
         if extension.trials and not extension.budget and all(map(ledger.used_up, plan.variants)):
             there = ", ".join(f"{name}={most:g}" for name, most in plan.budget.items())
             raise BadInput(
@@ -54,8 +55,13 @@ def extend(folder: Path, extension: Extension) -> Plan:
     return plan
 
 
-def extended(plan: Plan, extension: Extension) -> Plan:
+def extended(plan: Plan, extension: Extension, going_on: str = "") -> Plan:
     """The plan with the larger totals.
+
+    Args:
+        plan: as it is.
+        extension: the totals.
+        going_on: what to type to end the sweep of the plan as it is; empty if it has ended.
 
     Raises:
         BadInput: nothing would grow, or something would shrink.
@@ -68,7 +74,7 @@ def extended(plan: Plan, extension: Extension) -> Plan:
         "searches": searches,
         "budget": {**plan.budget, **extension.budget},
     }
-    _check(plan, extension, now)
+    _check(plan, extension, now, going_on)
     told = {
         **before,
         "until": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -87,7 +93,7 @@ def _searches(plan: Plan, trials: int | None) -> dict[str, int]:
     return {name: max(plan.searches[name], min(count, trials)) for name, count in counts.items()}
 
 
-def _check(plan: Plan, extension: Extension, now: dict[str, Any]) -> None:
+def _check(plan: Plan, extension: Extension, now: dict[str, Any], going_on: str) -> None:
     for name in ("trials", "seeds"):
         asked, there = getattr(extension, name), getattr(plan, name)
         if asked is not None and asked < there:
@@ -105,6 +111,7 @@ def _check(plan: Plan, extension: Extension, now: dict[str, Any]) -> None:
         grid = "; its grid has no further points" if plan.searches and extension.trials else ""
         raise BadInput(
             f"nothing would be added to {plan.trials} trials per variant and {plan.seeds} seeds"
-            f"{grid}; name larger totals with --trials or --seeds, or go on with what there is to "
-            "do by momentune resume"
+            f"{grid}; name larger totals with --trials or --seeds"
+            + f", or go on with what is left: {going_on}"
+            * bool(going_on)
         )

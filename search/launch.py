@@ -245,18 +245,20 @@ def _checked_storage(url: str) -> str:
 
 
 def check_address(address: str) -> None:
-    """Raises BadInput when nothing listens at a cluster's HOST:PORT; Ray would wait for minutes."""
+    """Raises BadInput for no address, or when nothing listens there; Ray would wait for minutes."""
     if address.startswith("ray://"):
         raise BadInput(
             f"--address {address} is for Ray's client, which would put the ledger elsewhere; "
             "type the command on one of its machines, with --address auto"
         )
     host, _, port = address.rpartition(":")
+    if address == "auto":
+        return
     if not (host and port.isdigit()):
-        return  # "auto" and the like
+        raise BadInput(f"--address {address} must be auto, or HOST:PORT of a cluster's head")
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
-    except OSError as error:
+    except (OSError, OverflowError) as error:
         raise BadInput(f"no Ray cluster answers at --address {address}: {error}") from error
 
 

@@ -24,7 +24,6 @@ import optuna
 from filelock import FileLock, Timeout
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage, get_storage
 from optuna.trial import BaseTrial, FrozenTrial, TrialState, create_trial
-from sqlalchemy.engine import make_url
 
 from .book import Book, finite, identity, outcome
 from .draft import Draft
@@ -419,6 +418,8 @@ class Ledger:
                 raise self._lost(f"{self.plan.storage} is gone")
             self._journal = Journal(journal, writable=writable)
             return JournalStorage(self._journal)
+        from sqlalchemy.engine import make_url  # which takes its time, and a file needs none of it
+
         url = make_url(self.plan.storage)
         if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).is_file():
             raise self._lost(f"{url.database} is gone")  # SQLite would make an empty one

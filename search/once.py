@@ -171,12 +171,14 @@ def replay(
     from .replay import recorded
     from .replay import replay as replayed
 
-    _like_a_trial()
     plan = Plan.load(run)
+    _like_a_trial(plan.cpus)
     with quiet_optuna():
         found, reports = recorded(run, plan, trial)
     use_data(Path(plan.data) if plan.data else None)
-    result = replayed(planned_space(plan).space, found, reports)
+    space = planned_space(plan).space
+    _variant(space, found.variant)  # the file may have changed since
+    result = replayed(space, found, reports)
     who = f"trial {trial} ({found.variant}, {found.phase}, seed {found.seed})"
     if result.difference:
         typer.echo(f"{who} is not reproduced: {result.difference}", err=True)
@@ -201,7 +203,7 @@ def plan_command(
     """Tell what a sweep would take: trials, epochs and time, from one epoch of each variant."""
     from rich.table import Table
 
-    _like_a_trial()
+    _like_a_trial(cpus)
     use_data(data)
     loaded, out = load(space, scale), console()
     from .forecast import forecast
@@ -284,12 +286,24 @@ def _epoch_seconds(space: Space, variant: Variant) -> float:
 
 
 def _one_epoch(space: Space, variant: Variant) -> tuple[float, dict[str, Any]]:
-    """Seconds and metrics of an epoch with every range at its middle."""
+    """Seconds and metrics of an epoch with every range at its middle.
+
+    Raises:
+        BadInput: it cannot be trained.
+    """
+    from .trial import failure_of
+
     start = time.perf_counter()
-    metrics = next(space.train(variant, space.middle(variant), epochs=1, seed=0), None)
+    try:
+        metrics = next(space.train(variant, space.middle(variant), epochs=1, seed=0), None)
+    except Exception as error:
+        raise BadInput(
+            f"an epoch of {variant.name} with every range at its middle must end well, and does "
+            f"not: {failure_of(error).message}; `momentune train` trains this alone"
+        ) from error
     return time.perf_counter() - start, metrics or {}
 
 
-def _like_a_trial() -> None:
-    """One thread, as a trial of a sweep has by default: the same numbers, no spinning threads."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+def _like_a_trial(cpus: float = 1.0) -> None:
+    """As many threads as Ray gives a trial with these CPUs: the same numbers, none that spins."""
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, int(cpus))))

@@ -199,11 +199,11 @@ class Plan:
         """Reads plan.json.
 
         Raises:
-            BadInput: the folder holds no plan, or one of another format.
+            BadInput: the folder holds no plan, or one that this version does not read.
         """
         try:
-            content = json.loads((folder / "plan.json").read_text())
-        except (OSError, json.JSONDecodeError) as error:
+            content = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
             raise BadInput(
                 f"{folder} is no run directory: its plan.json cannot be read ({error}); "
                 "give the folder that `momentune sweep --out` made"
@@ -212,7 +212,13 @@ class Plan:
             raise BadInput(
                 f"{folder}/plan.json is not of format {FORMAT}, which this version reads"
             )
-        return cls(**content)
+        try:
+            return cls(**content)
+        except TypeError as error:  # "Plan.__init__() missing 1 required ..."
+            raise BadInput(
+                f"{folder}/plan.json is not as a sweep writes it: {str(error).partition(' ')[2]}; "
+                "put it back from a backup"
+            ) from error
 
 
 def without_password(url: str) -> str:
@@ -233,9 +239,11 @@ def make_run_directory(folder: Path) -> None:
         BadInput: it exists, or cannot be made or written.
     """
     if folder.exists():
+        begun = (folder / "plan.json").exists()
         raise BadInput(
-            f"--out {folder} exists; a sweep needs a new directory. To go on with the sweep in it: "
-            f"{resume_command(folder)}"
+            f"--out {folder} exists; a sweep needs a new directory. "
+            + (f"To go on with the sweep in it: {resume_command(folder)}" * begun)
+            + ("No sweep has begun in it: delete it, or choose another place" * (not begun))
         )
     try:
         folder.mkdir(parents=True)

@@ -12,6 +12,8 @@ CATALOGUE = {
     "digits-rnn": "recurrent:digits_rnn",
     "digits-gru": "recurrent:digits_gru",
     "digits-tanh": "recurrent:digits_tanh",
+    "digits-relu": "recurrent:digits_relu",
+    "digits-orthogonal": "recurrent:digits_orthogonal",
     "digits-learned": "recurrent:digits_learned",
     "copying-rnn": "recurrent:copying_rnn",
     "adding-rnn": "recurrent:adding_rnn",

@@ -88,6 +88,10 @@ RESTARTS = (2, 4, 6, 8, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 125, 150, 200, 
 SECOND_MOMENTS = (0.001, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99, 0.999)
 """The decays of RMSProp's and Adam's cells that they tried (1.6.2)."""
 
+ORTHOGONAL_LR = Float(0.05, 0.5, log=True)
+"""The recurrent matrix of a DTRIV learns more slowly: in the paper 0.07 to 0.29 times as fast, and
+0.2 times on speech (section 1.6.1)."""
+
 PAPER_STEP = Float(0.1, 1.0, log=True)
 ADAPTIVE_STEP = PAPER_STEP
 """A drive over sqrt(m) is about 1 in size, whatever the input's is."""

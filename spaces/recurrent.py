@@ -9,8 +9,10 @@ from typing import Any
 from ..models import Adding, Copying, Digits, MomentumLSTM
 from ..models.learned import START
 from .family import (
+    DTRIVS,
     GRUS,
     LSTMS,
+    ORTHOGONAL_LR,
     RNNS,
     Classifying,
     Tagging,
@@ -80,6 +82,23 @@ digits_tanh = replace(
     name="digits-tanh",
     question=digits_rnn.question.replace("LSTM", "plain tanh network"),
     variants=family("rnn", RNNS, Classifying, _DIGITS_DYNAMICS),
+)
+
+digits_relu = replace(
+    digits_tanh,
+    name="digits-relu",
+    question=digits_rnn.question.replace("LSTM", "plain ReLU network"),
+    # Without a bound on its output it wants a lower rate: of five, 2e-3 and 4e-3 were best here.
+    parameters={**_DIGITS, "nonlinearity": "relu", "lr": Float(1e-3, 1e-2, log=True)},
+)
+
+digits_orthogonal = replace(
+    digits_rnn,
+    name="digits-orthogonal",
+    question=digits_rnn.question.replace("LSTM", "orthogonal network"),
+    # Most of it learns at a fraction of this rate: of four, 0.03 was best here.
+    parameters={**_DIGITS, "lr": Float(1e-2, 1e-1, log=True), "orthogonal_lr": ORTHOGONAL_LR},
+    variants=family("dtriv", DTRIVS, Classifying, _DIGITS_DYNAMICS),
 )
 
 

@@ -9,6 +9,7 @@ from ..models import Speech
 from .family import (
     DTRIVS,
     LSTMS,
+    ORTHOGONAL_LR,
     PAPER_STEP,
     Tagging,
     bias_outside,
@@ -123,7 +124,7 @@ speech_orthogonal = Space(
     parameters={
         **_SHARED,
         "hidden_size": 96,
-        "orthogonal_lr": Float(0.05, 0.5, log=True),  # 0.2 in the paper (section 1.6.1)
+        "orthogonal_lr": ORTHOGONAL_LR,
     },
     variants=family(
         "dtriv",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib import metadata
@@ -10,7 +11,8 @@ import pytest
 
 from momentune.search.command import budget, literal, load, planned_space, read, seconds
 from momentune.search.launch import Request, make_plan
-from momentune.search.plan import BadInput, check_unchanged
+from momentune.search.once import _like_a_trial
+from momentune.search.plan import BadInput, check_unchanged, make_run_directory
 
 SPACE = """
 from momentune.spaces import Float, Space, Variant
@@ -68,6 +70,8 @@ def test_a_bad_space_file_is_told_before_anything_starts(momentune, tmp_path, na
         (("sweep", "digits-lstm", "--storage", "sub/foo"), "must be a database URL"),
         (("sweep", "digits-lstm", "--storage", "nonsense://u:secret@h/x"), "u:***@h"),
         (("sweep", "digits-lstm", "--address", "127.0.0.1:1"), "no Ray cluster answers"),
+        (("sweep", "digits-lstm", "--address", "127.0.0.1:99999"), "no Ray cluster answers"),
+        (("sweep", "digits-lstm", "--address", "foo"), "must be auto, or HOST:PORT"),
         (("sweep", "digits-lstm", "--seed", 2**64), "--seed"),
         (("train", "digits-lstm", "--variant", "lstm", "--set", "lr=-1"), "lr must be"),
         (("train", "digits-lstm", "--variant", "lstm", "--set", "hidden_size=abc"), "trained with"),
@@ -126,6 +130,58 @@ def test_missing_data_are_told_before_anything_starts(
     assert "MOMENTUNE_DATA" in done.stderr or "--data" in done.stderr
     assert "Traceback" not in done.stderr
     assert [file.name for file in tmp_path.iterdir()] == ["empty"]
+
+
+@pytest.mark.parametrize("command", ["plan", "show"])
+def test_a_space_that_cannot_be_trained_is_told(momentune, tmp_path, command):
+    broken = SPACE.replace("    yield", "    raise RuntimeError('no luck')\n    yield")
+    (tmp_path / "space.py").write_text(broken)
+    done = momentune(command, "space.py")
+    assert done.returncode == 2
+    assert "an epoch of a with every range at its middle" in done.stderr
+    assert "no luck" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_in_which_no_sweep_has_begun_is_not_called_one(tmp_path):
+    with pytest.raises(BadInput, match="No sweep has begun in it"):
+        make_run_directory(tmp_path)
+    (tmp_path / "plan.json").touch()
+    with pytest.raises(BadInput, match="momentune resume"):
+        make_run_directory(tmp_path)
+
+
+@pytest.mark.parametrize(("cpus", "threads"), [(0.5, "1"), (1.0, "1"), (2.0, "2"), (2.7, "2")])
+def test_one_training_has_the_threads_that_ray_gives_a_trial(monkeypatch, cpus, threads):
+    monkeypatch.setenv("OMP_NUM_THREADS", "unset")  # so that it is put back
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    _like_a_trial(cpus)
+    assert os.environ["OMP_NUM_THREADS"] == threads
+
+
+THREADS = """
+import os
+from momentune.spaces import Space, Variant
+def run(*, epochs):
+    yield {"validation_loss": float(os.environ["OMP_NUM_THREADS"]), "test_loss": 0.0}
+mine = Space("mine", metric="loss", direction="minimize",
+             variants=[Variant("a", run=run, baseline=True)])
+"""
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one trial is to have two processors")
+def test_a_replay_has_the_threads_of_its_trial(momentune, tmp_path, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    (tmp_path / "space.py").write_text(THREADS)
+    done = momentune("sweep", "space.py", "--smoke", "--cpus", 2, "--out", "X")
+    assert done.returncode == 0, done.stderr
+    assert '"validation_loss": 2.0' in (tmp_path / "X/metrics.jsonl").read_text()
+    done = momentune("replay", "X", 0)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "space.py").write_text(THREADS.replace('"a"', '"b"'))
+    done = momentune("replay", "X", 0)  # its variant is called otherwise now
+    assert done.returncode == 2
+    assert "it has: b" in done.stderr
 
 
 def test_a_changed_space_cannot_resume(momentune, tmp_path):

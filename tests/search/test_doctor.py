@@ -189,3 +189,43 @@ def test_a_line_of_the_journal_that_is_no_record_is_told(momentune, tmp_path, li
     done = momentune("status", run)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def with_a_strange_key(plan):
+    plan["nonsense"] = 1
+
+
+def without_a_key(plan):
+    del plan["seeds"]
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"), [(with_a_strange_key, "'nonsense'"), (without_a_key, "'seeds'")]
+)
+def test_a_plan_that_no_sweep_wrote_is_told(tmp_path, harm, told):
+    planned(trivial, tmp_path / "run")
+    path = tmp_path / "run/plan.json"
+    plan = json.loads(path.read_text())
+    harm(plan)
+    path.write_text(json.dumps(plan))
+    with pytest.raises(BadInput, match=f"not as a sweep writes it: .*{told}"):
+        Plan.load(tmp_path / "run")
+
+
+def test_a_plan_in_another_encoding_is_told(tmp_path):
+    planned(trivial, tmp_path / "run")
+    (tmp_path / "run/plan.json").write_bytes(b'{"name": "\xff"}')
+    with pytest.raises(BadInput, match="cannot be read"):
+        Plan.load(tmp_path / "run")
+
+
+def test_a_report_without_its_database_says_so(momentune, tmp_path):
+    base = tmp_path / "x.db"
+    run = finished(tmp_path / "run", storage=f"sqlite:///{base}")
+    base.unlink()
+    for words in (("report", run), ("best", run)):
+        done = momentune(*words)
+        assert done.returncode == 2
+        assert f"there is no file {base}" in done.stderr
+        assert "commit" not in done.stderr
+    assert not base.exists()

@@ -228,3 +228,15 @@ def test_a_run_with_a_driver_is_not_extended(tmp_path):
         pytest.raises(BadInput, match="another process"),
     ):
         extend(tmp_path / "run", Extension(trials=8))
+
+
+def test_an_extension_that_was_cut_off_is_told_how_to_go_on(tmp_path):
+    folder = tmp_path / "run"
+    planned(trivial, folder, trials=4, **REQUEST)
+    run(folder)
+    extend(folder, Extension(trials=8))  # and then its driver is killed
+    with pytest.raises(BadInput, match=f"go on with what is left: momentune resume {folder}"):
+        extend(folder, Extension(trials=8))
+    run(folder)
+    with pytest.raises(BadInput, match=r"--trials or --seeds$"):
+        extend(folder, Extension(trials=8))

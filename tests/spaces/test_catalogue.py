@@ -7,6 +7,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from momentune import models
+from momentune.models import Digits
+from momentune.models.cell import RecurrentCell
+from momentune.models.rnn import RNNCell
 from momentune.models.training import predictions
 from momentune.spaces import CATALOGUE, SpaceError, catalogued, check
 from momentune.spaces.family import (
@@ -22,7 +26,7 @@ from momentune.spaces.space import TRAINING_PARAMETERS, _encode_control
 
 EVERY = pytest.mark.parametrize("name", CATALOGUE)
 SCALED = [name for name in CATALOGUE if catalogued(name).paper]
-FAMILIES = ("lstm", "rnn", "gru", "tanh", "orthogonal")
+FAMILIES = ("lstm", "rnn", "gru", "tanh", "relu", "orthogonal")
 RECURRENT = [name for name in CATALOGUE if name.split("-")[1] in FAMILIES]
 
 
@@ -231,6 +235,25 @@ def test_validation_results_say_so_and_momentum_0_is_a_control():
         ("lstm", "", "test"): 59.71,
         ("momentum_lstm", "no_momentum", "test"): 58.62,
     }
+
+
+def test_every_cell_is_asked_to_read_the_embedded_digits():
+    read = {
+        (type(network.cell), getattr(network.cell, "nonlinearity", "tanh"))
+        for space in map(catalogued, CATALOGUE)
+        if isinstance(space.loaded_task, Digits) and space.name in RECURRENT
+        for variant, values in contenders(space)
+        for network in [built(space, variant, values)]
+    }
+    cells = {cell for cell in vars(models).values() if is_cell(cell)}
+    assert len(cells) == 20
+    relu = {cell for cell in cells if issubclass(cell, RNNCell)}
+    assert read == {(cell, "tanh") for cell in cells} | {(cell, "relu") for cell in relu}
+
+
+def is_cell(kind):
+    """One of those with dynamics of their own, not what they share."""
+    return isinstance(kind, type) and issubclass(kind, RecurrentCell) and "state" in vars(kind)
 
 
 def test_learned_coefficients_start_where_the_control_stays():
