@@ -219,7 +219,7 @@ def needs_of(assignments: list[str] | None) -> dict[str, float]:
 
 
 def _amounts(assignments: list[str] | None, rule: str) -> dict[str, float]:
-    most = {}
+    most: dict[str, float] = {}
     for assignment in assignments or []:
         name, _, text = assignment.partition("=")
         if name in most:
