@@ -1,6 +1,6 @@
 """What dynamics cost: forward and backward through long sequences, beside torch's own cells.
 
-    python tests/benchmarks/recurrent.py
+    python tests/benchmarks/recurrent.py [--device cuda]
 
 Each cell's rival is the cell of torch with the same recurrence; orthogonal cells have none, theirs
 is their own plain loop. The contenders take turns, so that a busy moment of the machine hits all of
@@ -17,6 +17,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -63,6 +64,13 @@ def by_loop(cell: models.RecurrentCell, sequence: Tensor) -> Tensor:
     return torch.stack(cell.unrolled(sequence)[-1].h)
 
 
+def now(device: str, of_processor: bool) -> float:
+    """Seconds: of the wall once a GPU has done all it was told, or of the processor."""
+    if device != "cpu":
+        torch.cuda.synchronize()
+    return time.process_time() if of_processor else time.perf_counter()
+
+
 def seconds(run: Run, sequence: Tensor, clock: Callable[[], float]) -> float:
     """One forward and backward pass."""
     start = clock()
@@ -72,9 +80,10 @@ def seconds(run: Run, sequence: Tensor, clock: Callable[[], float]) -> float:
 
 def measure(family: str, settings: argparse.Namespace) -> dict[str, list[float]]:
     """Name -> seconds of every repeat; the loops run in every fourth round only."""
-    sequence = torch.rand(settings.steps, settings.batch, settings.features)
-    clock = time.process_time if settings.cpu_time else time.perf_counter
-    runs = contenders(family, settings.features, settings.hidden)
+    clock = partial(now, settings.device, settings.cpu_time)
+    with torch.device(settings.device):
+        sequence = torch.rand(settings.steps, settings.batch, settings.features)
+        runs = contenders(family, settings.features, settings.hidden)
     times: dict[str, list[float]] = {name: [] for name in runs}
     for repeat in range(-1, settings.repeats):  # the first round warms up
         for name, run in runs.items():
@@ -108,6 +117,11 @@ def ratio(taken: list[float], other: list[float] | None) -> str:
     return f"{statistics.median(taken) / statistics.median(other):.2f}" if other else ""
 
 
+def place(device: str) -> str:
+    """The device as a reader knows it."""
+    return torch.cuda.get_device_name() if device == "cuda" else device
+
+
 def main() -> None:
     """Read the command line, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -120,14 +134,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--no-loop", action="store_true", help="leave the slow plain loops out")
     parser.add_argument("--cpu-time", action="store_true", help="for a machine that others share")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     settings = parser.parse_args()
+    if settings.device == "cuda" and (settings.cpu_time or not torch.cuda.is_available()):
+        parser.error("--device cuda needs a GPU that torch sees, and no --cpu-time")
     torch.set_flush_denormal(True)  # first, so that torch's threads start with it
     torch.set_num_threads(settings.threads)
     print(
         f"{settings.steps} steps, batch {settings.batch}, {settings.features} feature(s), "
         f"hidden {settings.hidden}, forward and backward; torch {torch.__version__}, "
-        f"{settings.threads} thread(s) of {os.cpu_count()} cores, {platform.machine()}, "
-        f"load {os.getloadavg()[0]:.1f}"
+        f"{place(settings.device)}, {settings.threads} thread(s) of {os.cpu_count()} cores, "
+        f"{platform.machine()}, load {os.getloadavg()[0]:.1f}"
     )
     for family in settings.families:
         print(f"\n{report(family, measure(family, settings))}", flush=True)
