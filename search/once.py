@@ -41,6 +41,7 @@ from .plan import BadInput, Plan
 
 if TYPE_CHECKING:
     from ..spaces import Space, Variant
+    from ..spaces.space import Control
 
 
 @app.command("spaces")
@@ -91,13 +92,16 @@ def show(space: SpaceName, scale: SpaceScale = Scale.laptop, data: Data = None) 
     out.print(shown)
     for variant in found.variants:
         for control, change in variant.controls.items():
-            words = change.__doc__ if callable(change) else change
-            out.print(f"\ncontrol {variant.name}/{control}: {words}")
+            out.print(f"\ncontrol {variant.name}/{control}: {_change(change)}")
     for sentence in _grids(found):
         out.print(f"\n{sentence}")
     for variant in found.variants:
         if variant.caution:
             out.print(f"\n{variant.name}: {variant.caution}")
+    for sentence in _published(found):
+        out.print(f"\n{sentence}", highlight=False)
+    if found.loaded_task and found.loaded_task.chance is not None:  # from here on data are needed
+        out.print(f"\nguessing gives {found.loaded_task.metric} {found.loaded_task.chance:.4g}")
     out.print("\none epoch in this process, every range at its middle:")
     for variant in found.variants:
         out.print(f"  {variant.name}: {_epoch_cost(found, variant)}")
@@ -246,6 +250,24 @@ def _grids(space: Space) -> Iterator[str]:
         if variant.grid:
             outside = f" (the paper's has also {tried(variant.left_out)})" * bool(variant.left_out)
             yield f"grid of {variant.name}: {tried(variant.grid)}{outside}"
+
+
+def _change(control: Control) -> str:
+    """What a control sets, or the words of the function that computes it, in one line."""
+    if not callable(control):
+        return ", ".join(f"{name} = {value}" for name, value in control.items())
+    return " ".join((control.__doc__ or "computed from its variant's parameters").split())
+
+
+def _published(space: Space) -> Iterator[str]:
+    """What others reported, each in its own setting, with where it is written."""
+    for result in space.confirmed:
+        who = "/".join(filter(None, (result.variant, result.control)))
+        spread = "" if result.spread is None else f" ± {result.spread:g}"
+        yield (
+            f"published of {who}: {result.split} {result.metric} {result.value:g}{spread} "
+            f"({result.setting}; {result.source}; evidence: {result.evidence})"
+        )
 
 
 def _short(value: object) -> str:

@@ -257,6 +257,11 @@ class Space:
         """`direction`, or the task's."""
         return self.direction or (self.loaded_task.direction if self.loaded_task else "minimize")
 
+    @property
+    def confirmed(self) -> list[Published]:
+        """The results of others that may be told: `published` without what was only recalled."""
+        return [result for result in self.published if result.evidence != "recalled"]
+
     def suggest(self, variant: Variant, trial: BaseTrial) -> Values:
         """All values of one trial, shared ones first, drawn from an Optuna trial where searched."""
         shared = {n: _parameters.suggest(trial, n, p) for n, p in self.parameters.items()}
@@ -359,7 +364,7 @@ class Space:
             "linear": task.linear() if task else None,
             "whole": task.whole if task else None,
             "left_out": {v.name: _encode_grid(v.left_out) for v in self.variants if v.left_out},
-            "published": [asdict(r) for r in self.published if r.evidence != "recalled"],
+            "published": [asdict(result) for result in self.confirmed],
             "digest": hashlib.sha256(canonical).hexdigest(),
         }
 

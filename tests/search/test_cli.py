@@ -169,6 +169,7 @@ mine = Space("mine", metric="loss", direction="minimize",
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one trial is to have two processors")
 def test_a_replay_has_the_threads_of_its_trial(momentune, tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

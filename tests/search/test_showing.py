@@ -134,3 +134,46 @@ def test_show_prints_the_grid_and_what_lies_outside(momentune):
     told = " ".join(momentune("show", "digits-rnn").stdout.split())
     assert "grid of momentum_lstm: momentum 0.0, 0.1, 0.3, 0.6, 0.9; step 0.1, 0.3" in told
     assert "restart 2, 4, 10, 40 (the paper's has also step 0.01; restart 6, 8" in told
+
+
+def test_show_tells_what_guessing_gives_and_what_others_published(momentune, monkeypatch):
+    """In running text: a control's docstring has neither its indentation nor its blank lines."""
+    monkeypatch.setenv("COLUMNS", "1000")
+    lines = momentune("show", "mnist-lstm").stdout.splitlines()
+    assert "guessing gives accuracy 0.1" in lines
+    (own,) = (line for line in lines if line.startswith("published of momentum_lstm: test loss"))
+    assert own.startswith("published of momentum_lstm: test loss 0.044 ± 0.002 (MNIST, 256 units")
+    assert own.endswith("(section 1.7.4); evidence: files)")
+    results = catalogued("mnist-lstm").published
+    assert sum(line.startswith("published of ") for line in lines) == len(results)
+    assert any("published of nesterov_lstm/on_preactivation: " in line for line in lines)
+    assert "control momentum_lstm/no_momentum: momentum = 0.0" in lines
+    (memory,) = (line for line in lines if line.startswith("control rmsprop_lstm/no_memory"))
+    assert memory.endswith("hardly learn. That is what normalisation without memory gives.")
+
+
+def test_show_tells_nothing_that_was_only_recalled(momentune, tmp_path):
+    (tmp_path / "hearsay.py").write_text(HEARSAY)
+    shown = momentune("show", "hearsay.py:SPACE").stdout
+    assert "published of lstm: test loss 0.5 (here; there; evidence: paper)" in shown
+    assert "0.25" not in shown
+    assert "control lstm/other: computed from its variant's parameters" in shown
+
+
+HEARSAY = """
+from dataclasses import replace
+from momentune.spaces import catalogued
+from momentune.spaces.space import Published
+told = dict(variant="lstm", metric="loss", setting="here", source="there")
+digits = catalogued("digits-lstm")
+baseline = replace(digits.variants[0], controls={"other": lambda values: {"hidden_size": 8}})
+SPACE = replace(
+    digits,
+    name="hearsay",
+    variants=[baseline, *digits.variants[1:]],
+    published=[
+        Published(value=0.5, evidence="paper", **told),
+        Published(value=0.25, evidence="recalled", **told),
+    ],
+)
+"""
