@@ -219,9 +219,11 @@ def needs_of(assignments: list[str] | None) -> dict[str, float]:
 
 
 def _amounts(assignments: list[str] | None, rule: str) -> dict[str, float]:
-    most = {}
+    most: dict[str, float] = {}
     for assignment in assignments or []:
         name, _, text = assignment.partition("=")
+        if name in most:
+            raise BadInput(f"{name} is given twice: {most[name]:g} and {text}; give it once")
         try:
             most[name] = float(text)
         except ValueError:

@@ -163,11 +163,15 @@ def _unmatched(folder: Path, ledger: Ledger) -> Iterator[Finding]:
             "finished trials have no report in metrics.jsonl",
             "metrics.jsonl",
         ),
-        (heard - ledger.numbers(*TrialState), "trials have reports and are in no study", "studies"),
+        (
+            heard - ledger.numbers(*TrialState),
+            "trials have reports and are in no study",
+            "the studies",
+        ),
     ):
         if numbers:
             few = ", ".join(map(str, sorted(numbers)[:5])) + " ..." * (len(numbers) > 5)
-            advice = f"a part of the {lost} is lost: put it back from a backup, where there is one"
+            advice = f"a part of {lost} is lost: put it back from a backup, where there is one"
             yield Finding(f"{len(numbers)} {told}: {few}", advice, grave=True)
 
 

@@ -45,6 +45,12 @@ def extend(folder: Path, extension: Extension) -> Plan:
     with Ledger.locked(folder, plan) as ledger:  # nobody searches by the old plan meanwhile
         going_on = "" if ledger.done else resume_command(folder)
         plan = extended(Plan.load(folder), extension, going_on)
+        if extension.trials and not extension.budget and all(map(ledger.used_up, plan.variants)):
+            there = ", ".join(f"{name}={most:g}" for name, most in plan.budget.items())
+            raise BadInput(
+                f"--trials {extension.trials} would add none: the budget ({there}) is used up by "
+                "every variant; raise it with --budget"
+            )
         plan.save(folder)
     return plan
 

@@ -94,14 +94,15 @@ def make_plan(loaded: Loaded, request: Request) -> Plan:
     """Decides everything that a sweep needs to know before its first trial.
 
     Raises:
-        BadInput: more slots than this machine has CPUs or GPUs, or a storage or cluster that does
-            not answer.
+        BadInput: more slots than this machine has CPUs or GPUs, a storage or cluster that does not
+            answer, or a limit that a deterministic sweep cannot have.
     """
     space, hardware = loaded.space, environment.hardware()
     if request.address:
         check_address(request.address)
     described = space.to_json()
     sampling.check_sampler(request.sampler, described)
+    _check_deterministic(request)
     epochs, searches = request.epochs or space.epochs, _searches(request, described)
     created = datetime.now(UTC).isoformat(timespec="milliseconds")
     return Plan(
@@ -145,6 +146,17 @@ def _searches(request: Request, space: dict[str, Any]) -> dict[str, int]:
         return {}
     counts = {v["name"]: len(points.grid(space, v["name"])) for v in space["variants"]}
     return {name: min(count, request.trials or count) for name, count in counts.items()}
+
+
+def _check_deterministic(request: Request) -> None:
+    """Raises BadInput where a deterministic sweep would end something by the clock."""
+    limits = {"--budget": request.budget, "--trial-timeout": request.trial_timeout}
+    given = [option for option, limit in limits.items() if limit]
+    if request.deterministic and given:
+        raise BadInput(
+            f"{' and '.join(given)} ends what depends on the clock: how much has run, beside what, "
+            "at some moment; with --deterministic, say how much by --trials and --epochs"
+        )
 
 
 def _scheduler(request: Request) -> str:

@@ -171,6 +171,10 @@ class Ledger:
             return 0
         return len(book) if self.searched(variant) and self._outdated(variant) else book.start
 
+    def used_up(self, variant: str) -> bool:
+        """Whether a variant has spent its share of the budget."""
+        return self._spending.used_up(variant)
+
     def spent(self, variant: str, metric: str) -> float:
         """The sum of a budget's metric over a variant's search so far."""
         return self._spending.spent(variant, metric)
@@ -345,7 +349,11 @@ class Ledger:
             metrics: all of it, for the metrics log.
             values: the validation objective, and the second one where there is one, for sampler and
                 scheduler.
+
+        Raises:
+            BadInput: a metric of the budget is not in a variant's first report.
         """
+        self._spending.check(trial.number, metrics)
         self._log(trial, step, metrics)
         book = self._books[trial.variant, trial.phase]
         for cost in values[1:]:

@@ -89,6 +89,12 @@ def test_a_bad_space_file_is_told_before_anything_starts(momentune, tmp_path, na
             ("sweep", "digits-lstm", "--deterministic", "--scheduler", "asha"),
             "depends on the clock",
         ),
+        (("sweep", "digits-lstm", "--deterministic", "--budget", "epochs=9"), "--budget ends what"),
+        (
+            ("sweep", "digits-lstm", "--deterministic", "--trial-timeout", "9s"),
+            "--trial-timeout ends what depends on the clock",
+        ),
+        (("sweep", "digits-lstm", "--budget", "a=1", "--budget", "a=2"), "a is given twice"),
         (("doctor", "nowhere"), "no run directory"),
         (("replay", "nowhere", "1"), "no run directory"),
         (("dashboard", "nowhere"), "there is nothing at nowhere"),
@@ -163,6 +169,7 @@ mine = Space("mine", metric="loss", direction="minimize",
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one trial is to have two processors")
 def test_a_replay_has_the_threads_of_its_trial(momentune, tmp_path, monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

@@ -210,6 +210,17 @@ def test_a_budget_that_is_used_up_is_raised(tmp_path):
     assert len(second["plain/search"]) == 10
 
 
+def test_trials_beyond_a_budget_that_is_used_up_are_refused(tmp_path):
+    folder = tmp_path / "run"
+    planned(trivial, folder, trials=50, epochs=3, budget={"epochs": 30.0}, scheduler="none")
+    run(folder, slots=1)
+    plan = (folder / "plan.json").read_bytes()
+    with pytest.raises(BadInput, match=r"would add none: the budget \(epochs=30\) is used up"):
+        extend(folder, Extension(trials=200))
+    assert (folder / "plan.json").read_bytes() == plan
+    extend(folder, Extension(trials=60, budget={"epochs": 300.0}))
+
+
 def test_a_run_with_a_driver_is_not_extended(tmp_path):
     plan = planned(trivial, tmp_path / "run", trials=4, **REQUEST)
     with (

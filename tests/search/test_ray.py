@@ -185,6 +185,15 @@ def test_an_interrupt_leaves_a_run_that_resumes(momentune, trivial_file, tmp_pat
     assert {row["state"] for row in rows(tmp_path / "X")} <= {"COMPLETE", "PRUNED"}
 
 
+def test_a_budget_in_a_metric_that_is_not_reported_is_refused(momentune, trivial_file, tmp_path):
+    words = ("--trials", 2, "--epochs", 2, "--budget", "nfe_forwards=1e7", "--out", "X")
+    done = momentune("sweep", trivial_file, *words)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "--budget nfe_forwards=1e+07 needs 'nfe_forwards' in every report" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "X").exists()
+
+
 def test_a_time_budget_stops_a_sweep_that_resumes(momentune, trivial_file, tmp_path):
     words = ("--trials", 99, "--epochs", 2, "--time-budget", "12s", "--out", "X")
     done = momentune("sweep", f"{slow_file(trivial_file)}:space", *words)

@@ -235,6 +235,29 @@ def test_a_budget_is_shared_by_the_variants_and_ends_their_search(tmp_path):
     assert counts["plain/confirm"] == 2
 
 
+@pytest.mark.parametrize(
+    ("reported", "words"),
+    [
+        ({}, "plain reports none, but epoch, validation_loss"),
+        ({"nfe": -5.0}, "-5.0"),
+        ({"nfe": math.nan}, "nan"),
+        ({"nfe": "many"}, "'many'"),
+    ],
+)
+def test_a_budget_that_no_report_uses_up_is_refused_at_the_first_one(tmp_path, reported, words):
+    def train(trial):
+        yield 1.0, {"epoch": 1, "validation_loss": 0.0, **reported}
+
+    plan = planned(trivial, tmp_path / "run", budget={"nfe": 200.0})
+    clock = Clock()
+    with (
+        pytest.raises(BadInput, match=f"--budget nfe=200 needs 'nfe' in every report.*{words}"),
+        Ledger.locked(tmp_path / "run", plan) as ledger,
+    ):
+        Simulation(Sweep(plan, trivial, ledger, clock=clock), clock, train, slots=1).run()
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == b""  # so that no run is left behind
+
+
 @pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "random", "qmc"])
 def test_a_deterministic_sweep_is_the_same_with_any_number_of_slots(tmp_path, sampler):
     def run(slots):
