@@ -88,4 +88,6 @@ def changes(frame: pd.DataFrame, variants: Sequence[str]) -> Chart:
     """
     from .outcome import gains
 
-    return gains(frame, variants, "gain from before to after, in the metric's unit")
+    return gains(
+        frame.assign(near=True), variants, "gain from before to after, in the metric's unit"
+    )
