@@ -139,12 +139,7 @@ class OrthogonalCell(RecurrentCell[S]):
 
     def learning_rate_factors(self) -> dict[str, float]:
         """By parameter's name, what to multiply a learning rate by; 1 where there is none."""
-        return {
-            f"layers.{index}.{name}": self.orthogonal_lr
-            for index, layer in enumerate(self._own())
-            for name, _ in layer.named_parameters()
-            if name.startswith("parametrizations.")
-        }
+        return dict.fromkeys(self._skew(), self.orthogonal_lr)
 
     def extra_repr(self) -> str:
         """Sizes and the dynamics."""
@@ -169,12 +164,16 @@ class OrthogonalCell(RecurrentCell[S]):
 
     def _versions(self) -> tuple[int, ...]:
         """How often each A was written to: a step of the optimizer does."""
-        return tuple(
-            parameter._version
-            for layer in self._own()
+        return tuple(A._version for A in self._skew().values())
+
+    def _skew(self) -> dict[str, Tensor]:
+        """Each layer's A, by its name as a parameter."""
+        return {
+            f"layers.{index}.{name}": parameter
+            for index, layer in enumerate(self._own())
             for name, parameter in layer.named_parameters()
             if name.startswith("parametrizations.")
-        )
+        }
 
 
 class DTRIV(OrthogonalCell[HiddenState]):

@@ -224,8 +224,7 @@ class Ledger:
 
     def next_alone(self, variant: str, phase: Phase) -> bool:
         """Whether the next trial of a variant and phase waits to run while nothing else does."""
-        failures = self._books[variant, phase].next_attributes.get("failures", [])
-        return bool(failures) and failures[-1]["reason"] == "oom"
+        return _alone(self._books[variant, phase].next_attributes)
 
     def failures(self, trial: Trial) -> list[dict[str, Any]]:
         """The failures of a trial's earlier attempts."""
@@ -279,11 +278,10 @@ class Ledger:
         """Starts the first trial of a variant and phase that waits."""
         book = self._books[variant, phase]
         taken = book.take()
-        known, failures = taken.user_attrs, taken.user_attrs.get("failures", [])
+        known = taken.user_attrs
         attempt = known.get("attempt", {"number": 0})["number"] + 1
         book.note(taken.number, "attempt", _attempt(attempt))
-        alone = bool(failures) and failures[-1]["reason"] == "oom"
-        return Trial(**known["trial"], index=taken.number, attempt=attempt, alone=alone)
+        return Trial(**known["trial"], index=taken.number, attempt=attempt, alone=_alone(known))
 
     def begun(self, trial: Trial) -> None:
         """The training of a running trial begins now: its worker may have taken long to start."""
@@ -500,6 +498,12 @@ class Ledger:
         line = own | {n: finite(value) for n, value in metrics.items() if n not in own}
         self._metrics.append([json.dumps(line, allow_nan=False, default=str)])
         self._spending.add(trial.number, line)
+
+
+def _alone(attributes: dict[str, Any]) -> bool:
+    """Whether a trial's last attempt ran out of memory, so that the next has all of it."""
+    failures = attributes.get("failures", [])
+    return bool(failures) and failures[-1]["reason"] == "oom"
 
 
 def _attempt(number: int) -> dict[str, Any]:
