@@ -19,7 +19,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-SLOTS, CPUS, TRIALS = 4, 0.5, 20
+from dispatch import CPUS, SLOTS, start_ray
+
+TRIALS = 20
 
 
 def measure(sampler: str, known: int, seconds: float, slow: float) -> dict[str, float]:
@@ -96,17 +98,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--rounds", type=int, default=3)
     asked = parser.parse_args()
-    import logging
-
-    import ray
-
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    start_ray()
     rounds = [
         [measure(asked.sampler, asked.known, asked.seconds, slow) for slow in (0.05, math.inf)]
         for _ in range(asked.rounds)
@@ -117,7 +109,6 @@ def main() -> None:
     for name, results in (("drawn ahead", ours), ("drawn when a slot is free", naive)):
         draw, busy = (statistics.median(r[key] for r in results) for key in ("draw", "busy"))
         print(f"| {name} | {draw:.0f} | {busy:.2f} |", flush=True)
-    ray.shutdown()
 
 
 if __name__ == "__main__":

@@ -94,6 +94,21 @@ def optuna_alone(trials: int, pause: float, log: str, folder: Path) -> None:
     )
 
 
+def start_ray() -> None:
+    """Starts a Ray of our own, silent, which ends with this process: another may run here too."""
+    import logging
+
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+
+
 CONTENDERS = {
     "momentune": ours,
     "Ray Tune + OptunaSearch": rival(),
@@ -123,18 +138,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
-    import logging
-
-    import ray
-
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    start_ray()
     for title, trials, pause, keys in (
         ("1-second trials on 4 slots", 40, 1.0, {"busy": "mean busy slots"}),
         ("trivial trials", 200, 0.0, {"rate": "trials/s", "whole": "trials/s, start to end"}),
@@ -150,7 +155,6 @@ def main() -> None:
         for name, results in found.items():
             medians = (statistics.median(r[key] for r in results) for key in keys)
             print(f"| {name} | {' | '.join(f'{m:.2f}' for m in medians)} |", flush=True)
-    ray.shutdown()
 
 
 if __name__ == "__main__":

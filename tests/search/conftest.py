@@ -3,8 +3,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
+import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import optuna
@@ -66,6 +69,28 @@ def storage(request, tmp_path):
             return f"sqlite:///{tmp_path}/runs.db"
         case _:
             return request.getfixturevalue("postgres")
+
+
+def swept(space_file: Path, address: str, run: Path, *words: object) -> subprocess.Popen[str]:
+    """The command line, begun: a sweep of a file's `space` on a cluster; its output is kept."""
+    command = [str(Path(sys.executable).parent / "momentune"), "sweep", f"{space_file}:space"]
+    return subprocess.Popen(
+        [*command, "--address", address, "--out", str(run), *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_until(
+    condition: Callable[[], object], driver: subprocess.Popen[str], seconds: float = 300
+) -> None:
+    """Waits while the driver lives; fails when it ends first, or after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        assert driver.poll() is None, driver.communicate()
+        time.sleep(0.1)
 
 
 def planned(space: Space, folder: Path, **request: object) -> Plan:

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -18,6 +17,8 @@ from ray.cluster_utils import Cluster
 
 from momentune.search.cluster import fitting
 from momentune.search.shelf import Shelf, ShelfError
+
+from .conftest import swept, wait_until
 
 SPACE = """
 import json, os, time
@@ -116,23 +117,9 @@ def failures(told):
 
 def start(space_file, cluster, run, *words):
     """A sweep on the cluster that has begun to report."""
-    command = [str(Path(sys.executable).parent / "momentune"), "sweep", f"{space_file}:space"]
-    process = subprocess.Popen(
-        [*command, "--address", cluster.address, "--out", str(run), *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = swept(space_file, cluster.address, run, *words)
     wait_until(lambda: seen(space_file), process)
     return process
-
-
-def wait_until(condition, process, seconds=300):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.1)
 
 
 def ended(process, seconds=600):

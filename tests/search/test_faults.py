@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +10,7 @@ from ray.cluster_utils import Cluster
 
 from momentune.search.plan import Plan
 
-from .conftest import books
+from .conftest import books, swept, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -187,22 +184,16 @@ def test_a_worker_that_rays_memory_monitor_ends_is_told_as_out_of_memory(
     """
     path, run = trivial_file.with_name("held.py"), tmp_path / "X"
     path.write_text(HELD)
-    command = [str(Path(sys.executable).parent / "momentune"), "sweep", f"{path}:space"]
-    words = ["--trials", "3", "--epochs", "2", "--seeds", "1", "--scheduler", "none"]
-    driver = subprocess.Popen(
-        [*command, *words, "--address", cluster.address, "--out", str(run)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    words = ("--trials", 3, "--epochs", 2, "--seeds", 1, "--scheduler", "none")
+    driver = swept(path, cluster.address, run, *words)
     wait_until(lambda: lines(path.with_name("seen")) == 2, driver)
     strict = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "10000"}
     narrow = cluster.add_node(num_cpus=1, env_vars=strict)
     wait_until(lambda: "OutOfMemory" in (run / "journal.log").read_text(), driver)
     cluster.remove_node(narrow)
     path.with_name("gate").touch()
-    output, _ = driver.communicate(timeout=240)
-    assert driver.returncode == 0, output
+    output, errors = driver.communicate(timeout=240)
+    assert driver.returncode == 0, output + errors
     assert [row["state"] for row in rows(run)] == ["COMPLETE"] * 4
     assert failures(run) == [[], [], ["oom"]]
 
@@ -258,14 +249,6 @@ def test_a_worker_that_the_kernel_ends_for_memory_is_told_as_out_of_memory(
     alone = ("FAIL", "oom", "1")  # nothing ran beside it, so it is not tried again
     assert told == [alone, ("COMPLETE", "", "1"), ("COMPLETE", "", "1")]
     assert "the kernel ended a process" in rows(tmp_path / "X")[0]["message"]
-
-
-def wait_until(condition, driver, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        assert driver.poll() is None, driver.communicate()
-        time.sleep(0.1)
 
 
 def lines(path: Path) -> int:

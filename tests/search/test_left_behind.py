@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +11,8 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 from ray.util import placement_group_table
+
+from .conftest import swept, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -91,16 +92,9 @@ def left_behind(space_file: Path, run: Path) -> list[str]:
 )
 def test_no_actor_process_or_handle_is_left_on_a_cluster(space_file, cluster, tmp_path, end):
     run = tmp_path / "X"
-    command = [str(Path(sys.executable).parent / "momentune"), "sweep", f"{space_file}:space"]
-    words = ["--trials", "60", "--epochs", "2", "--scheduler", "none", "--sampler", "random"]
-    driver = subprocess.Popen(
-        [*command, *words, "--address", cluster.address, "--out", str(run)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    wait_until(lambda: len(trainers(space_file)) == 3 or driver.poll() is not None)
-    assert driver.poll() is None, driver.communicate()
+    words = ("--trials", 60, "--epochs", 2, "--scheduler", "none", "--sampler", "random")
+    driver = swept(space_file, cluster.address, run, *words)
+    wait_until(lambda: len(trainers(space_file)) == 3, driver)
     assert left_behind(space_file, run)  # so the test can fail
     if end is None:
         space_file.with_name("gate").touch()
@@ -109,14 +103,10 @@ def test_no_actor_process_or_handle_is_left_on_a_cluster(space_file, cluster, tm
         driver.send_signal(end)
     _, errors = driver.communicate(timeout=120)
     assert driver.returncode == {None: 0, signal.SIGINT: 130, signal.SIGKILL: -9}[end], errors
-    wait_until(lambda: not left_behind(space_file, run))
-    assert left_behind(space_file, run) == []
-
-
-def wait_until(condition, seconds=90):
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
+    deadline = time.monotonic() + 90
+    while left_behind(space_file, run) and time.monotonic() < deadline:
         time.sleep(0.2)
+    assert left_behind(space_file, run) == []
 
 
 def check_bounded(driver: subprocess.Popen[str], space_file: Path, run: Path) -> None:
